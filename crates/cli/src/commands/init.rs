@@ -79,7 +79,7 @@ impl Args {
         let output = &context.output;
         given_up.tell(output);
         let held = held(&report, &copies.stores);
-        context.tell_predecessors(&state.predecessors(report.repository, &held));
+        context.tell_predecessors(&state.predecessors(report.repository, None, &held));
         if let Err(error) = state.client_key() {
             let text = format!("There is no key to sign receipts with: {}", chain(&error));
             output.warn(&text, error.hint().as_deref());

@@ -28,6 +28,9 @@ pub(crate) struct Look {
 /// A copy, and what a first look at it brought.
 type CopyLook = (CopyStore, std::result::Result<Look, CopyFailure>);
 
+/// For what the fingerprint of a key is derived from it.
+const FINGERPRINT: &str = "strongroom key fingerprint v1";
+
 /// What may open a repository.
 #[derive(Clone, Copy)]
 enum Reach {
@@ -144,15 +147,22 @@ fn known_key(copies: &[CopyStore], state: &StateFolder) -> Option<Id> {
 /// copies and of the state folder.
 fn remembering(mut session: Session, state: &StateFolder, now: Timestamp) -> Session {
     let copies: Vec<&CopyStore> = session.ready().map(|(copy, _)| copy).collect();
-    session.predecessors = state.predecessors(session.id(), &copies);
+    let master = fingerprint(&session.repository);
+    session.predecessors = state.predecessors(session.id(), master, &copies);
     let state = state.repository(session.id());
-    if let Err(error) = state.note_opened_key(session.repository.key_id()) {
+    if let Err(error) = state.note_opened_key(session.repository.key_id(), master) {
         let reason = chain(&error);
         tracing::info!(reason, "Which key opened is not remembered");
     }
     session.keeper = Some(Keeper { state, now });
     gather(&mut session);
     session
+}
+
+/// What tells the key of a repository from any other, and nothing of it; `None` where it cannot be told.
+fn fingerprint(repository: &Repository) -> Option<Id> {
+    let derived = repository.key().derive::<32>(FINGERPRINT).ok()?;
+    Some(Id::of(derived.as_slice()))
 }
 
 /// A session whose records are not read yet.

@@ -12,8 +12,9 @@
 //! counts that was accepted last.
 //!
 //! Of another repository nothing is read but that note: it is looked whether files are there, and when
-//! they were written. One that takes the id of ours as well has no predecessor; it lacks what receipts
-//! name of ours, which is lost everywhere ([`known`](crate::known)).
+//! they were written. An id is chosen by whoever makes a repository, so that his may have ours: so what
+//! tells its key from any other is noted with the key that opened last, and neither is overwritten by
+//! those of another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,6 +26,7 @@ use strongroom_model::Id;
 
 use crate::Result;
 use crate::session::{CopyStore, chain};
+use crate::state::record::OpenedKey;
 use crate::state::{RepositoryState, StateFolder};
 
 /// A repository that was seen on copies before the one that is there now, and of which nobody has said
@@ -33,7 +35,7 @@ use crate::state::{RepositoryState, StateFolder};
 pub struct Predecessor {
     /// It.
     pub repository: Id,
-    /// The one that is there now.
+    /// The one that is there now; the same id where its key is another one.
     pub successor: Id,
     /// The copies on which it was seen, by name.
     pub copies: Vec<String>,
@@ -60,7 +62,27 @@ const SEEN: [&str; 4] = ["evidence", "seen", "read", "sightings"];
 /// Which of that is written only where the repository is open.
 const SEEN_OPEN: [&str; 2] = ["seen", "sightings"];
 
+/// What it may mean.
+const MEANING: &str = "somebody may have put it in the stead of yours, and read what is backed up \
+                       to it";
+
 impl Predecessor {
+    fn on(
+        copies: &[&CopyStore],
+        repository: Id,
+        successor: Id,
+        last_seen: Option<Timestamp>,
+    ) -> Self {
+        let keeps_versions = copies.iter().find(|copy| copy.store.versions().is_some());
+        Self {
+            repository,
+            successor,
+            copies: copies.iter().map(|copy| copy.name.clone()).collect(),
+            last_seen,
+            behind: keeps_versions.map(|copy| copy.name.clone()),
+        }
+    }
+
     /// What to do, each with the command to type.
     pub fn steps(&self) -> [String; 2] {
         let back = match (&self.behind, self.last_seen) {
@@ -87,26 +109,37 @@ impl Predecessor {
 impl fmt::Display for Predecessor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (now, before) = (self.successor, self.repository);
+        let copies = self.copies.join(", ");
+        if now == before {
+            let now = now.short();
+            return write!(
+                f,
+                "{copies}: repository {now} is there under another key than before: {MEANING}"
+            );
+        }
         // An id can be chosen, so that its first digits are those of ours.
         let (now, before) = match now.short() == before.short() {
             true => (now.to_string(), before.to_string()),
             false => (now.short(), before.short()),
         };
-        let copies = self.copies.join(", ");
         write!(f, "{copies}: repository {now} is there, and {before} was")?;
         if let Some(seen) = self.last_seen {
             write!(f, ", until {seen:.0} at least")?;
         }
-        f.write_str(
-            ": somebody may have put it in the stead of yours, and read what is backed up to it",
-        )
+        write!(f, ": {MEANING}")
     }
 }
 
 impl StateFolder {
     /// The repositories that were seen on any of these copies before this one, which is there now, and
     /// that nobody has accepted as given up. It is noted that this one may stand in their stead.
-    pub fn predecessors(&self, id: Id, copies: &[&CopyStore]) -> Vec<Predecessor> {
+    /// `master` tells its key from any other, where that is known.
+    pub fn predecessors(
+        &self,
+        id: Id,
+        master: Option<Id>,
+        copies: &[&CopyStore],
+    ) -> Vec<Predecessor> {
         let own = self.repository(id);
         let noted = own.predecessors();
         let mut others = BTreeSet::new();
@@ -124,14 +157,8 @@ impl StateFolder {
             if seen.is_empty() || !state.predecessors().in_stead_of.is_empty() {
                 continue;
             }
-            let keeps_versions = seen.iter().find(|copy| copy.store.versions().is_some());
-            found.push(Predecessor {
-                repository: other,
-                successor: id,
-                copies: seen.iter().map(|copy| copy.name.clone()).collect(),
-                last_seen: seen.iter().filter_map(|copy| state.last_seen(copy)).max(),
-                behind: keeps_versions.map(|copy| copy.name.clone()),
-            });
+            let last_seen = seen.iter().filter_map(|copy| state.last_seen(copy)).max();
+            found.push(Predecessor::on(&seen, other, id, last_seen));
         }
         found.sort_by_key(|one| one.repository);
         // A run on one copy alone does not tell of the others.
@@ -149,6 +176,10 @@ impl StateFolder {
                 );
             }
         }
+        if own.has_another_key(master) {
+            // What was noted since is of both.
+            found.insert(0, Predecessor::on(copies, id, id, None));
+        }
         found
     }
 
@@ -162,14 +193,20 @@ impl StateFolder {
         given_up: &BTreeSet<Id>,
         now: Timestamp,
     ) -> Result<()> {
-        self.repository(id).update_predecessors(|noted| {
-            for other in given_up {
-                noted.in_stead_of.remove(other);
-                noted.accepted.insert(*other, now);
+        let own = self.repository(id);
+        if given_up.contains(&id) {
+            // The next run that opens it notes its key.
+            own.update_opened(|opened| *opened = OpenedKey::default())?;
+        }
+        let others = || given_up.iter().copied().filter(|other| *other != id);
+        own.update_predecessors(|noted| {
+            for other in others() {
+                noted.in_stead_of.remove(&other);
+                noted.accepted.insert(other, now);
             }
         })?;
-        for other in given_up {
-            self.repository(*other).update_predecessors(|noted| {
+        for other in others() {
+            self.repository(other).update_predecessors(|noted| {
                 noted.accepted.remove(&id);
             })?;
         }
@@ -192,6 +229,26 @@ impl StateFolder {
 }
 
 impl RepositoryState {
+    /// Notes which key opened the repository, and what tells the key in it from any other, where it was
+    /// another one before; nothing of one that has our id and a key of its own.
+    pub(crate) fn note_opened_key(&self, id: Id, master: Option<Id>) -> Result<()> {
+        let known = self.opened();
+        let new = OpenedKey {
+            key: Some(id),
+            master: master.or(known.master),
+        };
+        if self.has_another_key(master) || known == new {
+            return Ok(());
+        }
+        self.update_opened(|opened| *opened = new)
+    }
+
+    /// Whether the key of what is open is another one than that which opened it before.
+    fn has_another_key(&self, master: Option<Id>) -> bool {
+        let known = self.opened().master.zip(master);
+        known.is_some_and(|(known, now)| known != now)
+    }
+
     fn predecessors(&self) -> Predecessors {
         let noted = self.read_record(&self.predecessors_path());
         noted.unwrap_or_default()
@@ -281,7 +338,7 @@ mod tests {
         /// Opens a repository on both copies.
         fn told(&self, id: Id) -> Vec<Predecessor> {
             let copies: Vec<&CopyStore> = self.copies.iter().collect();
-            let told = self.state.predecessors(id, &copies);
+            let told = self.state.predecessors(id, None, &copies);
             self.see(id, &self.copies);
             told
         }
@@ -335,7 +392,7 @@ mod tests {
             assert_eq!(world.told(ours), []);
             // Nor does a third one hide it, or a run on one copy alone make it forgotten.
             assert_eq!(world.ids(id("c")), [ours]);
-            world.state.predecessors(his, &[]);
+            world.state.predecessors(his, None, &[]);
             assert_eq!(world.told(ours), []);
             world.accept(his, ours);
             assert_eq!(world.told(his), []);
@@ -385,6 +442,37 @@ mod tests {
         assert_eq!(accept(1), BTreeSet::new());
         assert_eq!(accept(0), [before].into());
         assert_eq!(world.told(new), []);
+    }
+
+    #[test]
+    fn one_that_has_our_id_is_told_by_its_key_which_takes_the_place_of_ours_nowhere() {
+        let (world, ours) = (World::new(), id("a"));
+        let copies: Vec<&CopyStore> = world.copies.iter().collect();
+        let state = world.state.repository(ours);
+        let told = |master: &str| {
+            let told = world.state.predecessors(ours, Some(id(master)), &copies);
+            state.note_opened_key(id(master), Some(id(master))).unwrap();
+            told
+        };
+        // What an earlier version noted is no other key.
+        state.note_opened_key(id("c"), None).unwrap();
+        assert_eq!(told("c"), []);
+        // A password of ours that is new, and a key that is not ours.
+        state.note_opened_key(id("d"), Some(id("c"))).unwrap();
+        assert_eq!(state.opened_key(), Some(id("d")));
+        for _ in 0..2 {
+            let found = told("e");
+            let [one] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_eq!((one.repository, one.successor), (ours, ours));
+            assert!(one.to_string().contains("under another key"), "{one}");
+            assert_eq!(state.opened_key(), Some(id("d")));
+        }
+        assert_eq!(told("c"), []);
+        world.accept(ours, ours);
+        assert_eq!(told("e"), []);
+        assert_eq!(told("c").len(), 1);
     }
 
     #[test]

@@ -9,11 +9,11 @@ use strongroom_engine::prune::PruneOptions;
 use strongroom_engine::removals::finish_alone;
 use strongroom_engine::session::CopyState;
 use strongroom_engine::{Error, Result, Session, keys, retain};
-use strongroom_model::{FileType, Id};
-use strongroom_repo::Repository;
+use strongroom_model::{FileName, FileType, Id};
 use strongroom_repo::key::ScryptCost;
-use strongroom_repo::repository::Maker;
-use strongroom_store::LocalStore;
+use strongroom_repo::repository::{Maker, NewRepository};
+use strongroom_repo::{RepoConfig, Repository};
+use strongroom_store::{LocalStore, Store};
 
 use crate::fixture::{Fixture, PASSWORD};
 use crate::prune::{ALL, open, open_copies, prune_session, state};
@@ -38,18 +38,44 @@ fn note(fixture: &Fixture, session: &Session) {
     }
 }
 
-/// Hides what lies on some copies, and puts another repository there.
-fn replace(fixture: &Fixture, copies: &[&str]) {
+fn another() -> NewRepository {
     let maker = Maker {
         now: Timestamp::UNIX_EPOCH,
         username: "user",
         hostname: "host",
     };
-    let his = Repository::generate(PASSWORD.as_bytes(), ScryptCost::LEAST, &maker).unwrap();
+    Repository::generate(PASSWORD.as_bytes(), ScryptCost::LEAST, &maker).unwrap()
+}
+
+/// Hides what lies on a copy; returns the empty place.
+fn hide(fixture: &Fixture, copy: &str) -> LocalStore {
+    let path = fixture.copy_path(copy);
+    fs::rename(&path, fixture.copy_path(&format!("{copy} hidden"))).unwrap();
+    LocalStore::new(path)
+}
+
+/// Hides what lies on some copies, and puts another repository there.
+fn replace(fixture: &Fixture, copies: &[&str]) {
+    let his = another();
     for copy in copies {
-        let path = fixture.copy_path(copy);
-        fs::rename(&path, fixture.copy_path(&format!("{copy} hidden"))).unwrap();
-        his.save(&LocalStore::new(&path)).unwrap();
+        his.save(&hide(fixture, copy)).unwrap();
+    }
+}
+
+/// The same on all copies, with one that has this id.
+fn replace_under(fixture: &Fixture, id: Id) {
+    let his = another();
+    let config = RepoConfig {
+        id,
+        ..RepoConfig::generate().unwrap()
+    };
+    let config = config.seal(his.repository.key()).unwrap();
+    let key = FileName::new(FileType::Keys, his.repository.key_id());
+    for copy in ALL {
+        let store = hide(fixture, copy);
+        store.create().unwrap();
+        store.save(key, &his.key_file).unwrap();
+        store.save(FileName::CONFIG, &config).unwrap();
     }
 }
 
@@ -194,6 +220,32 @@ fn what_a_record_removes_waits_too() {
     session.predecessors.clear();
     finish(&session);
     assert!(!is_there("three"));
+}
+
+#[test]
+fn one_that_has_our_id_as_well_is_told_by_its_key() {
+    let (fixture, ours) = seen();
+    let key = open(&fixture).repository.key_id();
+    replace_under(&fixture, ours);
+    for _ in 0..2 {
+        let mut session = open(&fixture);
+        note(&fixture, &session);
+        assert_eq!(session.id(), ours);
+        assert_ne!(session.repository.key_id(), key);
+        let [told] = session.predecessors.as_slice() else {
+            panic!("{session:?}");
+        };
+        assert_eq!((told.repository, told.successor), (ours, ours));
+        assert_eq!(told.copies, ALL);
+        let pruned = prune_session(&fixture, &mut session, &PruneOptions::default());
+        assert!(is_refused(&pruned.map(drop)));
+    }
+    // Where one copy is back, ours is asked for first.
+    bring_back(&fixture, &["three"]);
+    let session = open(&fixture);
+    assert_eq!(session.repository.key_id(), key);
+    assert_eq!(session.predecessors, []);
+    assert_eq!(session.ready().count(), 1);
 }
 
 #[test]
