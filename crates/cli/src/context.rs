@@ -10,7 +10,7 @@ use strongroom_engine::drill::restore::remove_remnants;
 use strongroom_engine::filesystem::Names;
 use strongroom_engine::removals::Telling;
 use strongroom_engine::session::{Looking, Password, open_behind, open_remembering};
-use strongroom_engine::state::{RepositoryState, StateFolder};
+use strongroom_engine::state::{Predecessor, RepositoryState, StateFolder};
 use strongroom_engine::{Cancel, CopyState, CopyStore, Environment, Session};
 use strongroom_model::Config;
 
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Output, visible};
 use crate::vaults::{self, Copies, NewFiles, Vaults};
-use crate::{config_file, copies, locking, memory, password, state_folder};
+use crate::{config_file, copies, locking, memory, password, predecessors, state_folder};
 
 /// One run of the program.
 #[derive(Debug)]
@@ -34,6 +34,9 @@ pub(crate) struct Context {
     /// What removals of other machines hide that lies on a copy and may still be taken back, each on
     /// one line.
     hidden: Mutex<Vec<String>>,
+    /// Which repositories were on copies before the one that is there now, and were not accepted as
+    /// given up, each on one line.
+    replaced: Mutex<Vec<String>>,
 }
 
 /// A repository that was opened by its configuration.
@@ -94,6 +97,7 @@ impl Context {
             global,
             is_alarmed: AtomicBool::new(false),
             hidden: Mutex::default(),
+            replaced: Mutex::default(),
         }
     }
 
@@ -194,27 +198,50 @@ impl Context {
         *self.hidden.lock().unwrap_or_else(PoisonError::into_inner) = alarms.collect();
     }
 
-    /// The alarms of this run, each on one line: of the logs of vaults, and of what removals of other
-    /// machines hide.
+    /// Raises an alarm of each repository that was on copies before the one that is there now.
+    pub(crate) fn tell_predecessors(&self, told: &[Predecessor]) {
+        predecessors::tell(&self.output, told);
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.extend(predecessors::lines(told));
+    }
+
+    /// Takes note that they were accepted as given up.
+    pub(crate) fn forget_predecessors(&self) {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.clear();
+    }
+
+    /// The alarms of this run, each on one line: of the logs of vaults, of repositories that were on
+    /// copies before, and of what removals of other machines hide.
     pub(crate) fn alarms(&self, vaults: &Vaults) -> Vec<String> {
-        let mut alarms = vaults.alarms();
-        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
-        alarms.extend(hidden.iter().cloned());
+        let mut alarms = self.alarms_of_copies(vaults);
+        alarms.extend(all(&self.hidden));
         alarms
     }
 
-    /// The exit status where a log raised an alarm, or a removal of another machine is one, or
-    /// neither: whatever else came of the work, somebody has to see to that.
+    /// The same, without what removals hide.
+    pub(crate) fn alarms_of_copies(&self, vaults: &Vaults) -> Vec<String> {
+        let mut alarms = vaults.alarms();
+        alarms.extend(all(&self.replaced));
+        alarms
+    }
+
+    /// The exit status where a log raised an alarm, or a removal of another machine is one, or a
+    /// repository that was on a copy before, or none of them: whatever else came of the work, somebody
+    /// has to see to that.
     pub(crate) fn after_alarms(&self, exit: Exit) -> Exit {
-        let hidden = self.hidden.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_hidden = !hidden.is_empty();
-        drop(hidden);
+        let is_hidden = !all(&self.hidden).is_empty();
         if is_hidden {
             let text = "A removal that this machine did not decide hides files, as told above";
             self.output.warn(text, None);
         }
+        let is_replaced = !all(&self.replaced).is_empty();
+        if is_replaced {
+            let text = "Another repository was there before, as told above";
+            self.output.warn(text, None);
+        }
         let exit = match exit {
-            Exit::Done if is_hidden => Exit::Incomplete,
+            Exit::Done if is_hidden || is_replaced => Exit::Incomplete,
             other => other,
         };
         if !self.is_alarmed.load(Ordering::Relaxed) {
@@ -266,6 +293,7 @@ impl Context {
         let (vaults, session) = self.meet(&copies, &state, opening, opened_in)?;
         let mut session = session?;
         self.tell_left_out(&session);
+        self.tell_predecessors(&session.predecessors);
         self.cancel.check()?;
         self.tell_removals(&session.removals.told_of(&session));
         self.note_removals(&session);
@@ -299,6 +327,9 @@ impl Context {
             })
         };
         let (vaults, session) = self.meet(&copies, &state, open, opened_in)?;
+        if let Ok(session) = &session {
+            self.tell_predecessors(&session.predecessors);
+        }
         self.cancel.check()?;
         Ok(Looked {
             config,
@@ -324,6 +355,12 @@ impl Context {
             }
         }
     }
+}
+
+/// What was noted by now.
+fn all(noted: &Mutex<Vec<String>>) -> Vec<String> {
+    let noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
+    noted.clone()
 }
 
 /// The copies that a session has opened, by name.

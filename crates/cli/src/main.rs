@@ -17,6 +17,7 @@ mod memory;
 mod monitor;
 mod output;
 mod password;
+mod predecessors;
 mod program;
 mod removed;
 mod scorecard;

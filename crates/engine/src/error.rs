@@ -123,10 +123,10 @@ pub enum Error {
         /// What it may mean.
         fits: String,
     },
-    /// Records or holds that this version cannot read.
+    /// Records or holds that this version cannot read, or another repository that was there before.
     #[error("Nothing may be removed: {reason}")]
     NothingRemoved {
-        /// What cannot be read.
+        /// What is in the way.
         reason: String,
         /// The next step.
         hint: String,

@@ -60,6 +60,17 @@ pub enum InitOutcome {
     Failed(CopyFailure),
 }
 
+/// A repository that is about to be given to a copy which was found not to hold it.
+#[derive(Debug, Clone, Copy)]
+pub struct Giving<'a> {
+    /// The repository.
+    pub repository: Id,
+    /// Whether it is made now, so that no copy holds it yet.
+    pub is_new: bool,
+    /// The copy.
+    pub copy: &'a CopyStore,
+}
+
 /// Key files by their names.
 type KeyFiles = BTreeMap<Id, Vec<u8>>;
 
@@ -93,11 +104,12 @@ pub fn init(
     cost: ScryptCost,
     environment: &Environment,
 ) -> Result<InitReport> {
-    init_telling(copies, password, cost, environment, &mut |_, _| {})
+    init_telling(copies, password, cost, environment, &mut |_| {})
 }
 
-/// As [`init`], and calls `give` with the repository's id and each copy that was found not to hold
-/// it, before anything is given to it: whatever comes of that, what was known of the copy is over.
+/// As [`init`], and calls `give` for each copy that was found not to hold the repository, before
+/// anything is given to it: whatever comes of that, what was known of the copy is over. No copy gets
+/// `config` before it was called for all of them.
 ///
 /// # Errors
 /// As [`init`].
@@ -106,7 +118,7 @@ pub fn init_telling(
     password: &[u8],
     cost: ScryptCost,
     environment: &Environment,
-    give: &mut dyn FnMut(Id, &CopyStore),
+    give: &mut dyn FnMut(Giving<'_>),
 ) -> Result<InitReport> {
     let looks = look_at_all(copies, &Looking::until(&environment.cancel));
     environment.cancel.check()?;
@@ -124,7 +136,11 @@ pub fn init_telling(
     for (copy, outcome) in &mut outcomes {
         environment.cancel.check()?;
         if let Ok((false, keys)) = outcome {
-            give(plan.repository, copy);
+            give(Giving {
+                repository: plan.repository,
+                is_new: plan.is_new,
+                copy,
+            });
             if let Err(failure) = give_keys(copy, &plan, keys) {
                 *outcome = Err(failure);
             }

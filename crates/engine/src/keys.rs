@@ -125,8 +125,9 @@ pub fn add(
 ///
 /// # Errors
 /// [`Error::NoKey`]; [`Error::KeyInUse`], which also protects the last one; [`Error::NoCopy`]
-/// where no copy could remove it.
+/// where no copy could remove it; as [`Session::check_removal`].
 pub fn remove(session: &Session, wanted: &str) -> Result<KeyReport> {
+    session.check_removal()?;
     let no_key = || Error::NoKey {
         wanted: wanted.to_owned(),
     };

@@ -23,6 +23,7 @@
 //! | a record of another machine that may still be taken back, and names packs, index files, or a snapshot that no copy gives whole | what has to be there then looks like waste |
 //! | a snapshot that lies hidden in a bucket that locks, and not all that it needs is there | who hid it may have hidden its index file too, so that its packs look like waste |
 //! | what lies hidden in such a bucket and may be a snapshot, but cannot be read, or is more than one run looks at | what it needs looks like waste |
+//! | another repository that was on a copy before this one, which nobody has said is given up | what is left of it there looks like waste |
 //! | something new on a copy, although all are under our lock | what it needs may be what goes; a record that was written by then is annulled |
 //!
 //! Snapshots alone that somebody else's record hides, and that may still be seen again, are no reason
@@ -108,9 +109,9 @@ impl Default for PruneOptions {
 ///
 /// # Errors
 /// [`Error::Locked`] where somebody else is at work on a copy; [`Error::NotPruned`] and
-/// [`Error::WrittenMeanwhile`], with nothing removed; [`Error::NoCopy`]; where the state folder cannot
-/// take the record; where the user interrupts before anything is removed. Records that were written
-/// by then are annulled.
+/// [`Error::WrittenMeanwhile`], with nothing removed; [`Error::NoCopy`]; as
+/// [`Session::check_removal`]; where the state folder cannot take the record; where the user interrupts
+/// before anything is removed. Records that were written by then are annulled.
 pub fn prune(
     session: &mut Session,
     state: &RepositoryState,
@@ -119,6 +120,7 @@ pub fn prune(
     environment: &Environment,
     progress: &Progress,
 ) -> Result<PruneReport> {
+    session.check_removal()?;
     if options.dry_run {
         return prune_locked(session, state, receipts, options, environment, progress);
     }

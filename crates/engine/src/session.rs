@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, Removals};
-use crate::state::RepositoryState;
+use crate::state::{Predecessor, RepositoryState};
 use crate::{Error, Result};
 
 pub use flaws::{Flaw, FlawProblem};
@@ -110,6 +110,9 @@ pub struct Session {
     pub opened_behind: Option<String>,
     /// The copies that were tried before that one, by their names, and why they did not open.
     pub(crate) passed_over: BTreeMap<String, String>,
+    /// The repositories that were seen on the copies before the one that is in sight there, and that
+    /// nobody has accepted as given up: an alarm. None where nothing is remembered.
+    pub predecessors: Vec<Predecessor>,
 }
 
 /// A copy within a run.
@@ -198,6 +201,7 @@ impl Session {
             opened_from: None,
             opened_behind: None,
             passed_over: BTreeMap::new(),
+            predecessors: Vec::new(),
         }
     }
 
@@ -249,6 +253,21 @@ impl Session {
             copy.copy.store = store;
             ready.listing = listing;
             ready.removed.clear();
+        }
+    }
+
+    /// Fails where nothing may be removed: another repository was on a copy before this one, and what
+    /// this one does not need may be all that is left of it.
+    ///
+    /// # Errors
+    /// [`Error::NothingRemoved`].
+    pub fn check_removal(&self) -> Result<()> {
+        match self.predecessors.first() {
+            None => Ok(()),
+            Some(first) => Err(Error::NothingRemoved {
+                reason: first.to_string(),
+                hint: first.hint(),
+            }),
         }
     }
 

@@ -23,6 +23,7 @@ mod gone;
 mod lock_dates;
 mod needs;
 mod passed_over;
+mod predecessors;
 mod read;
 pub mod record;
 mod records;
@@ -32,6 +33,7 @@ mod sightings;
 mod trust;
 mod vaults;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use strongroom_model::Id;
@@ -47,6 +49,7 @@ pub use gone::{FileNames, GoneFiles};
 pub use lock_dates::LockDates;
 pub use needs::RecordedNeeds;
 pub(crate) use passed_over::PassedOver;
+pub use predecessors::Predecessor;
 pub use read::ReadFiles;
 pub use record::OwnLock;
 pub(crate) use records::{RecordNotes, Room};
@@ -87,18 +90,37 @@ impl StateFolder {
     }
 
     /// The repository to which these copies belonged when they were last seen, for a run that
-    /// cannot open it; `None` where no copy is remembered.
+    /// cannot open it; `None` where no copy is remembered. One that was given up for another, or that
+    /// may have been put in the stead of another, is none of those that have a say.
     pub fn remembered(&self, copies: &[CopyStore]) -> Option<RepositoryState> {
-        let entries = std::fs::read_dir(&self.path).ok()?;
-        let known = entries.filter_map(|entry| {
-            let name = entry.ok()?.file_name();
-            let id: Id = name.to_str()?.parse().ok()?;
-            let state = self.repository(id);
+        let mut counts = BTreeMap::new();
+        let mut known = BTreeMap::new();
+        for (id, state) in self.repositories() {
             let count = copies.iter().filter(|copy| state.remembers(copy)).count();
-            (count > 0).then_some((count, id, state))
-        });
-        let best = known.max_by_key(|(count, id, _)| (*count, *id));
-        best.map(|(_, _, state)| state)
+            if count > 0 {
+                counts.insert(id, count);
+                known.insert(id, state);
+            }
+        }
+        if known.len() > 1 {
+            let passed = predecessors::passed_over(&known);
+            // Where each is passed over for another one, nothing tells them apart.
+            if passed.len() < known.len() {
+                counts.retain(|id, _| !passed.contains(id));
+            }
+        }
+        let best = counts.into_iter().max_by_key(|(id, count)| (*count, *id));
+        known.remove(&best?.0)
+    }
+
+    /// All repositories of which anything is remembered.
+    fn repositories(&self) -> impl Iterator<Item = (Id, RepositoryState)> {
+        let entries = std::fs::read_dir(&self.path);
+        let entries = entries.into_iter().flatten().flatten();
+        entries.filter_map(|entry| {
+            let id: Id = entry.file_name().to_str()?.parse().ok()?;
+            Some((id, self.repository(id)))
+        })
     }
 
     /// The key that signs this client's receipts; made where there is none yet.

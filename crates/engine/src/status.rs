@@ -27,7 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use strongroom_model::attack::AttackDrill;
 use strongroom_model::evidence::{Listing, SeenSnapshot};
 use strongroom_model::scorecard::{
-    CopyFacts, HeldSnapshot, Location, LostFiles, Unread, Wholeness,
+    CopyFacts, HeldSnapshot, Location, LostFiles, Replaced, Unread, Wholeness,
 };
 use strongroom_model::{Account, BackupCopy, Config, CopyEvidence, Facts, Id, Name, Scorecard};
 
@@ -138,6 +138,7 @@ pub fn gather(
         lost: memory
             .as_ref()
             .and_then(|memory| lost(&Records::new(memory, receipts, copies), &looks, session)),
+        replaced: session.map_or_else(Vec::new, replaced),
     };
     let removed = memory.as_ref().map(|memory| memory.gone().accepted);
     let removed = removed.unwrap_or_default();
@@ -229,6 +230,16 @@ fn held_of(
         }
     }
     Ok(held)
+}
+
+/// The repositories that were seen on the copies before the one that is there now.
+fn replaced(session: &Session) -> Vec<Replaced> {
+    let predecessors = session.predecessors.iter();
+    let told = predecessors.map(|one| Replaced {
+        reason: one.to_string(),
+        mend: one.hint(),
+    });
+    told.collect()
 }
 
 /// What was there once and no copy lists any more, but for what a record hides.

@@ -15,8 +15,8 @@ mod subject;
 
 pub use drills::Rehearsal;
 pub use facts::{
-    CopyFacts, DeviceId, Facts, Gone, HeldSnapshot, Location, LockedFiles, LostFiles, SourceFacts,
-    Unread, Wholeness,
+    CopyFacts, DeviceId, Facts, Gone, HeldSnapshot, Location, LockedFiles, LostFiles, Replaced,
+    SourceFacts, Unread, Wholeness,
 };
 pub use rows::{CopyRow, LockState, SourceRow};
 pub use standing::{Finding, Standing};

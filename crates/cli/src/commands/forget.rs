@@ -81,6 +81,7 @@ impl Args {
         if !self.annul.is_empty() {
             return annul(context, &mut opened, &self.annul);
         }
+        opened.session.check_removal()?;
         let now = (opened.environment.clock)();
         let memory = opened.memory();
         if !self.dry_run {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 use strongroom_engine::CopyStore;
-use strongroom_engine::init::{InitCopy, InitOutcome, init_telling};
+use strongroom_engine::init::{Giving, InitCopy, InitOutcome, InitReport, init_telling};
 use strongroom_engine::session::chain;
 use strongroom_model::Id;
 use strongroom_repo::key::ScryptCost;
@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::exit::{Exit, MANUAL};
 use crate::output::{BAD, GOOD};
 use crate::password::Ask;
+use crate::predecessors::GivenUp;
 use crate::table::{Cell, Table};
 use crate::{memory, state_folder};
 
@@ -32,7 +33,8 @@ use crate::{memory, state_folder};
 /// folder.
 ///
 /// No second repository is ever made: while there is none, every copy must be reachable; and where
-/// two copies hold different ones, nothing is done at all.
+/// two copies hold different ones, nothing is done at all. Where this machine has seen another one on
+/// a copy on which it makes this one, that is told, and counts as given up.
 ///
 /// Keep the password where neither a fire nor an attacker reaches it: without it nothing can be
 /// restored, by nobody.
@@ -53,9 +55,15 @@ impl Args {
         let password = context.password(&config, Ask::Twice)?;
         let environment = context.environment();
         let state = state_folder::choose()?;
+        let mut given_up = GivenUp::default();
         // Whatever comes of it: a config may arrive, and its answer be lost.
-        let mut forget = |repository: Id, copy: &CopyStore| {
-            memory::made_anew(&state.repository(repository), copy);
+        let mut forget = |giving: Giving<'_>| {
+            let (id, copy) = (giving.repository, giving.copy);
+            memory::made_anew(&state.repository(id), copy);
+            if giving.is_new {
+                let now = (environment.clock)();
+                given_up.add(&copy.name, state.accept_all_on(copy, id, now));
+            }
         };
         let make = || {
             init_telling(
@@ -69,6 +77,9 @@ impl Args {
         let (_, report) = context.meet(&copies, &state, make, |_| BTreeSet::new())?;
         let report = report?;
         let output = &context.output;
+        given_up.tell(output);
+        let held = held(&report, &copies.stores);
+        context.tell_predecessors(&state.predecessors(report.repository, None, &held));
         if let Err(error) = state.client_key() {
             let text = format!("There is no key to sign receipts with: {}", chain(&error));
             output.warn(&text, error.hint().as_deref());
@@ -107,6 +118,13 @@ impl Args {
         })?;
         Ok(Exit::of(report.is_complete()))
     }
+}
+
+/// The copies that hold the repository now.
+fn held<'c>(report: &InitReport, copies: &'c [CopyStore]) -> Vec<&'c CopyStore> {
+    let all = report.copies.iter().zip(copies);
+    let held = all.filter(|(copy, _)| !matches!(copy.outcome, InitOutcome::Failed(_)));
+    held.map(|(_, store)| store).collect()
 }
 
 #[derive(Serialize)]

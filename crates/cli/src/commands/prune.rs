@@ -97,6 +97,7 @@ pub(crate) fn run(
     opened: &mut Opened,
     options: &PruneOptions,
 ) -> Result<Pruned> {
+    opened.session.check_removal()?;
     let _sweep = (!options.dry_run).then(|| stores::sweep(opened));
     let memory = opened.memory();
     let client = memory::signer(&opened.state);

@@ -23,6 +23,7 @@ use crate::locking;
 use crate::memory;
 use crate::monitor::Monitor;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, visible};
+use crate::predecessors;
 use crate::removed;
 use crate::table::{Cell, Table};
 use crate::vaults::{NewFiles, Vaults};
@@ -53,7 +54,9 @@ const ACCEPTED_TOO_MUCH: &str = "if that is more than you removed, somebody else
 /// more is named, and the exit status is 3, until it is back. After a forget on all copies that was
 /// meant, say --accept-removed once: then what is gone by now is no longer missed. Before that it
 /// tells how many snapshots, index files and packs these are, and names the first; --json names all.
-/// What lies hidden among the snapshots of a locked bucket and cannot be read is noted with them.
+/// What lies hidden among the snapshots of a locked bucket and cannot be read is noted with them. So is,
+/// where another repository was on a copy before, that it was given up for this one; until then that is
+/// an alarm, nothing is removed, and the exit status is 3.
 ///
 /// What a forget or prune has removed is never brought back, whichever copy still has it. A copy that
 /// was away gets the record of it, and what is named there is removed from it: from a locked bucket
@@ -115,7 +118,7 @@ impl Args {
         // Where it cannot be noted, what came of the sync is told all the same.
         let accepted = match self.accept_removed {
             true => add_unread(&opened, &mut report)
-                .and_then(|()| accept(context, &opened, &mut report)),
+                .and_then(|()| accept(context, &mut opened, &mut report)),
             false => Ok(()),
         };
         warn_of(output, &report, &left_out);
@@ -340,26 +343,44 @@ fn add_unread(opened: &Opened, report: &mut SyncReport) -> Result<()> {
     Ok(())
 }
 
-/// Names what is lost, and takes note that it was removed on purpose: who interrupts in between has
-/// seen what that would have been.
-fn accept(context: &Context, opened: &Opened, report: &mut SyncReport) -> Result<()> {
-    if report.was_interrupted || !report.lost.is_certain() {
+/// Names what is lost, and which repositories were there before, and takes note that the first was
+/// removed on purpose and the others given up: who interrupts in between has seen what that would have
+/// been.
+fn accept(context: &Context, opened: &mut Opened, report: &mut SyncReport) -> Result<()> {
+    if report.was_interrupted {
         return Ok(());
     }
-    let (output, lost) = (&context.output, &report.lost.files);
-    let files = accepted(lost);
-    let text = format!("to be noted as removed on purpose, and no longer missed then: {files}");
-    output.warn(&text, Some(ACCEPTED_TOO_MUCH));
+    let output = &context.output;
+    predecessors::tell_accepting(output, opened);
+    let given_up = predecessors::acceptable(opened);
+    let is_certain = report.lost.is_certain();
+    let lost = is_certain.then_some(&report.lost.files);
+    if let Some(lost) = lost {
+        let files = accepted(lost);
+        let text = format!("to be noted as removed on purpose, and no longer missed then: {files}");
+        output.warn(&text, Some(ACCEPTED_TOO_MUCH));
+    }
+    if !is_certain && given_up.is_empty() {
+        return Ok(());
+    }
+    let files = lost.into_iter().flatten();
     output.object(&Accepting {
         message_type: "accepting",
-        files: lost.iter().map(ToString::to_string).collect(),
+        files: files.map(ToString::to_string).collect(),
+        repositories: given_up.iter().copied().collect(),
     })?;
     if context.cancel.is_cancelled() {
         report.was_interrupted = true;
         return Ok(());
     }
-    memory::accept_removed(opened, &report.lost)?;
-    report.accepted = std::mem::take(&mut report.lost.files);
+    if !given_up.is_empty() {
+        predecessors::accept(opened)?;
+        context.forget_predecessors();
+    }
+    if is_certain {
+        memory::accept_removed(opened, &report.lost)?;
+        report.accepted = std::mem::take(&mut report.lost.files);
+    }
     Ok(())
 }
 
@@ -408,11 +429,12 @@ fn word(copy: &SyncedCopy) -> Cell {
     }
 }
 
-/// What is about to be taken note of as removed on purpose, as `--json` tells it.
+/// What is about to be taken note of as removed on purpose, or given up, as `--json` tells it.
 #[derive(Serialize)]
 struct Accepting {
     message_type: &'static str,
     files: Vec<String>,
+    repositories: Vec<Id>,
 }
 
 /// What came of a sync, as `--json` tells it.

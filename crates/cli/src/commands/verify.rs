@@ -146,7 +146,8 @@ impl Args {
             memory::verified(memory, &copies, &report, &done, now);
             vaults.remember(memory, &copies, began);
         }
-        tell(&context.output, &report, self.decode, vaults)?;
+        let alarms = context.alarms_of_copies(vaults);
+        tell(&context.output, &report, self.decode, vaults, alarms)?;
         if opened.is_none() && memory.is_none() {
             tell_perhaps_removed(&context.output, &report);
         }
@@ -245,7 +246,13 @@ fn parse_share(text: &str) -> std::result::Result<Wanted, String> {
     }
 }
 
-fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) -> Result<()> {
+fn tell(
+    output: &Output,
+    report: &VerifyReport,
+    decoded: bool,
+    vaults: &Vaults,
+    alarms: Vec<String>,
+) -> Result<()> {
     let mut table =
         Table::headed(&["copy", "", "files read", "of", "size", "wrong"]).right(&[2, 3, 4, 5]);
     for copy in &report.copies {
@@ -304,7 +311,7 @@ fn tell(output: &Output, report: &VerifyReport, decoded: bool, vaults: &Vaults) 
             .iter()
             .map(|copy| CopySummary::of(copy, vaults))
             .collect(),
-        alarms: vaults.alarms(),
+        alarms,
         pending_keys: vaults.pending_keys(),
     })
 }

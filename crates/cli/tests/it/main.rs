@@ -24,6 +24,7 @@ mod kill;
 mod once;
 mod packaging;
 mod real_vault;
+mod replaced;
 mod rest;
 mod scene;
 mod sources;

@@ -97,12 +97,14 @@ fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() 
     // It arrives, and the answer is lost.
     stores[1].add(Rule::on(&[Op::Save], Fault::AnswerLost).of(FileType::Config));
     let mut told = Vec::new();
-    let mut give = |repository: Id, copy: &CopyStore| {
-        assert_eq!(repository, first.repository);
-        assert!(copy.store.list(FileType::Keys).unwrap().is_empty());
-        told.push(copy.name.clone());
+    let mut give = |giving: Giving<'_>| {
+        assert_eq!(giving.repository, first.repository);
+        assert!(!giving.is_new);
+        let store = &giving.copy.store;
+        assert!(store.list(FileType::Keys).unwrap().is_empty());
+        told.push(giving.copy.name.clone());
     };
-    let telling = |give: &mut dyn FnMut(Id, &CopyStore)| {
+    let telling = |give: &mut dyn FnMut(Giving<'_>)| {
         let copies = copies(&stores);
         init_telling(&copies, b"secret", ScryptCost::LEAST, &environment(), give).unwrap()
     };
@@ -113,7 +115,7 @@ fn each_copy_that_lacks_the_repository_is_told_of_before_it_is_given_anything() 
     // By now it is whole, and nothing more is told.
     stores[1].heal();
     let mut count = 0;
-    let mut give = |_: Id, _: &CopyStore| count += 1;
+    let mut give = |_: Giving<'_>| count += 1;
     let report = telling(&mut give);
     assert_eq!((outcomes(&report), count), (vec!["kept"; 3], 0));
 }

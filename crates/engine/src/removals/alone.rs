@@ -24,7 +24,8 @@ const LOOKED_AT: usize = 100;
 
 /// As [`finish()`](crate::removals::finish()), where the caller holds no locks: copies on which
 /// something can go are locked for that. Where somebody else is at work, it waits for the next time,
-/// and that is told. Only `on` these copies, where it is said.
+/// and that is told. Nothing goes while [`Session::check_removal`] says so. Only `on` these copies, where
+/// it is said.
 ///
 /// # Errors
 /// Where the user interrupts.
@@ -37,6 +38,7 @@ pub fn finish_alone(
     let removals = &session.removals;
     let mut waiting = Vec::new();
     let mut now = BTreeSet::new();
+    let is_stopped = removals.stop().is_some() || session.check_removal().is_err();
     let is_meant = |copy: &CopyStore| on.is_none_or(|on| on.contains(&copy.name));
     for (copy, ready) in session.ready().filter(|(copy, _)| is_meant(copy)) {
         environment.cancel.check()?;
@@ -47,9 +49,9 @@ pub fn finish_alone(
             .iter()
             .filter(|file| removals.may_go(file.name) && !is_kept(file.name))
             .collect();
-        let going = match removals.stop() {
-            None => going(removals, copy, &due, (environment.clock)()),
-            Some(_) => Going::Later(None),
+        let going = match is_stopped {
+            false => going(removals, copy, &due, (environment.clock)()),
+            true => Going::Later(None),
         };
         match going {
             Going::Now => {

@@ -36,9 +36,9 @@ pub struct Forgotten {
 /// out.
 ///
 /// # Errors
-/// Where snapshots are to go: [`Error::Locked`](crate::Error::Locked), and where no copy is left; where
-/// the holds cannot be read, or the record cannot be written into the state folder: then nothing was
-/// removed. Where the user interrupts.
+/// As [`Session::check_removal`]. Where snapshots are to go: [`Error::Locked`](crate::Error::Locked), and
+/// where no copy is left; where the holds cannot be read, or the record cannot be written into the state
+/// folder: then nothing was removed. Where the user interrupts.
 pub fn forget(
     session: &mut Session,
     state: &RepositoryState,
@@ -46,6 +46,7 @@ pub fn forget(
     environment: &Environment,
     progress: &Progress,
 ) -> Result<Forgotten> {
+    session.check_removal()?;
     if going.is_empty() {
         // What waits behind locks for months keeps nobody out meanwhile.
         let copies = removals::finish_alone(session, None, environment, progress)?;

@@ -5,6 +5,9 @@
 //! all locks would run out meanwhile; so whoever extends them, and nobody else, opens by what he has
 //! hidden.
 //!
+//! The same with whoever puts a repository of his own in their stead, where the state folder knows better
+//! ([`Session::predecessors`](crate::Session::predecessors)): what is extended is the one that he has hidden.
+//!
 //! **Security:** as of what is in sight, no other key is tried before every copy was asked for the one
 //! that is known to have opened ours. Of others the oldest counts, and copies that lock their files
 //! come first: there nobody puts his own into the stead of what was there before.
@@ -22,25 +25,48 @@ pub(super) fn open_first_hidden(
     known_key: Option<Id>,
     looking: &Looking,
 ) -> Option<(Repository, String)> {
+    let mut order = in_order(copies);
+    let known = known_key.and_then(|key_id| open_in(&mut order, password, Some(key_id), looking));
+    known.or_else(|| open_in(&mut order, password, None, looking))
+}
+
+/// The repository of the first copy that opens so by this key, and the name of that copy.
+pub(super) fn open_hidden_by(
+    copies: &[CopyStore],
+    password: &[u8],
+    key_id: Id,
+    looking: &Looking,
+) -> Option<(Repository, String)> {
+    open_in(&mut in_order(copies), password, Some(key_id), looking)
+}
+
+/// The copies that keep versions, first those that lock their files.
+fn in_order(copies: &[CopyStore]) -> Vec<&CopyStore> {
     let copies = copies.iter();
     let mut order: Vec<_> = copies
         .filter(|copy| copy.store.versions().is_some())
         .collect();
     order.sort_by_key(|copy| copy.store.locks().is_none());
-    for key_id in known_key.into_iter().map(Some).chain([None]) {
-        let mut answering = Vec::new();
-        for copy in order {
-            match open_one(copy, password, key_id, looking) {
-                Ok(Some(repository)) => return Some((repository, copy.name.clone())),
-                Ok(None) => answering.push(copy),
-                // None that is away, or shows no versions, is waited for twice.
-                Err(CopyFailure { reason, .. }) => {
-                    let copy = copy.name.as_str();
-                    tracing::info!(copy, reason, "It is not known what lies hidden there");
-                }
+    order
+}
+
+/// Opens by one key, or by the oldest that the password opens. What stays in `order` has answered.
+fn open_in(
+    order: &mut Vec<&CopyStore>,
+    password: &[u8],
+    key_id: Option<Id>,
+    looking: &Looking,
+) -> Option<(Repository, String)> {
+    for copy in std::mem::take(order) {
+        match open_one(copy, password, key_id, looking) {
+            Ok(Some(repository)) => return Some((repository, copy.name.clone())),
+            Ok(None) => order.push(copy),
+            // None that is away, or shows no versions, is waited for twice.
+            Err(CopyFailure { reason, .. }) => {
+                let copy = copy.name.as_str();
+                tracing::info!(copy, reason, "It is not known what lies hidden there");
             }
         }
-        order = answering;
     }
     None
 }

@@ -10,7 +10,7 @@ use strongroom_repo::{Error as RepoError, RepoConfig, Repository};
 
 use crate::listing::Listing;
 use crate::removals::{Keeper, gather};
-use crate::session::hidden::open_first_hidden;
+use crate::session::hidden::{open_first_hidden, open_hidden_by};
 use crate::session::{
     CopyFailure, CopyFailureKind, CopyState, CopyStore, Looking, Password, ReadyCopy, Session,
     SessionCopy, chain, no_copy,
@@ -24,6 +24,12 @@ pub(crate) struct Look {
     pub(crate) listing: Listing,
     pub(crate) config: Option<Vec<u8>>,
 }
+
+/// A copy, and what a first look at it brought.
+type CopyLook = (CopyStore, std::result::Result<Look, CopyFailure>);
+
+/// For what the fingerprint of a key is derived from it.
+const FINGERPRINT: &str = "strongroom key fingerprint v1";
 
 /// What may open a repository.
 #[derive(Clone, Copy)]
@@ -64,7 +70,8 @@ pub fn open(copies: &[CopyStore], password: &[u8], looking: &Looking) -> Result<
 }
 
 /// The same, where the records of the state folder count too, and new ones are kept there. The key
-/// that opened last is tried first, whatever lies beside it.
+/// that opened last is tried first, whatever lies beside it. What opens may be another repository than
+/// was seen there before: [`Session::predecessors`].
 ///
 /// # Errors
 /// As [`open`].
@@ -81,8 +88,9 @@ pub fn open_remembering(
 }
 
 /// The same for whoever extends locks: where nothing in sight opens, what lies hidden on a copy that
-/// keeps versions does, as [`Session::opened_behind`] tells then. Nothing may be written by it that
-/// needs a key in sight.
+/// keeps versions does, as [`Session::opened_behind`] tells then. So it does where what is in sight is
+/// another repository than was there before, since it is this one's locks that would run out. Nothing
+/// may be written by it that needs a key in sight.
 ///
 /// # Errors
 /// As [`open`], where nothing that is hidden opens either.
@@ -95,7 +103,38 @@ pub fn open_behind(
 ) -> Result<Session> {
     let known_key = known_key(copies, state);
     let session = open_unread(copies, password, known_key, looking, Reach::Hidden)?;
-    Ok(remembering(session, state, now))
+    let session = remembering(session, state, now);
+    let Some(opened) = open_predecessor(&session, copies, password, looking, state) else {
+        return Ok(session);
+    };
+    let looks = looking.at_each(copies, look_at);
+    let looks = copies.iter().cloned().zip(looks).collect();
+    looking.cancel.check()?;
+    let mut before = remembering(session_of(opened, looks, looking), state, now);
+    before.predecessors = session.predecessors;
+    Ok(before)
+}
+
+/// Opens what lies hidden of a repository that was there before this one, by the key that opened it
+/// last.
+fn open_predecessor(
+    session: &Session,
+    copies: &[CopyStore],
+    password: &[u8],
+    looking: &Looking,
+    state: &StateFolder,
+) -> Option<Opened> {
+    session.predecessors.iter().find_map(|before| {
+        let key_id = state.repository(before.repository).opened_key()?;
+        let (repository, from) = open_hidden_by(copies, password, key_id, looking)?;
+        let is_it = repository.config().id == before.repository;
+        is_it.then(|| Opened {
+            repository,
+            from,
+            is_hidden: true,
+            passed_over: BTreeMap::new(),
+        })
+    })
 }
 
 /// The key that opened these copies last.
@@ -104,16 +143,26 @@ fn known_key(copies: &[CopyStore], state: &StateFolder) -> Option<Id> {
     known.and_then(|known| known.opened_key())
 }
 
-/// Notes which key opened, and reads the records of the copies and of the state folder.
+/// Looks which repositories were there before, notes which key opened, and reads the records of the
+/// copies and of the state folder.
 fn remembering(mut session: Session, state: &StateFolder, now: Timestamp) -> Session {
+    let copies: Vec<&CopyStore> = session.ready().map(|(copy, _)| copy).collect();
+    let master = fingerprint(&session.repository);
+    session.predecessors = state.predecessors(session.id(), master, &copies);
     let state = state.repository(session.id());
-    if let Err(error) = state.note_opened_key(session.repository.key_id()) {
+    if let Err(error) = state.note_opened_key(session.repository.key_id(), master) {
         let reason = chain(&error);
         tracing::info!(reason, "Which key opened is not remembered");
     }
     session.keeper = Some(Keeper { state, now });
     gather(&mut session);
     session
+}
+
+/// What tells the key of a repository from any other, and nothing of it; `None` where it cannot be told.
+fn fingerprint(repository: &Repository) -> Option<Id> {
+    let derived = repository.key().derive::<32>(FINGERPRINT).ok()?;
+    Some(Id::of(derived.as_slice()))
 }
 
 /// A session whose records are not read yet.
@@ -151,6 +200,11 @@ fn open_unread(
             }
         }
     };
+    Ok(session_of(opened, looks, looking))
+}
+
+/// What was opened, with what was seen of all copies.
+fn session_of(opened: Opened, looks: Vec<CopyLook>, looking: &Looking) -> Session {
     let mut session = Session::new(opened.repository, Vec::new(), looking.clone());
     match opened.is_hidden {
         true => session.opened_behind = Some(opened.from),
@@ -164,7 +218,7 @@ fn open_unread(
         };
         session.copies.push(SessionCopy { copy, state });
     }
-    Ok(session)
+    session
 }
 
 /// Opens the repository from the first copy that lets itself be opened, local ones first.
@@ -381,10 +435,7 @@ fn compare_config(repository: &Repository, look: Look) -> CopyState {
     }))
 }
 
-fn cannot_open(
-    looks: Vec<(CopyStore, std::result::Result<Look, CopyFailure>)>,
-    error: Option<RepoError>,
-) -> Error {
+fn cannot_open(looks: Vec<CopyLook>, error: Option<RepoError>) -> Error {
     // A store that cannot be reached is told with the others; anything else is the reason.
     if let Some(error) = error
         && !matches!(error, RepoError::Store(_))

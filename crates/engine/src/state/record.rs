@@ -30,6 +30,10 @@ pub struct OpenedKey {
     /// Its file; `None` where none is known.
     #[serde(default)]
     pub key: Option<Id>,
+    /// What tells the key that is in it, which is one and the same in all of a repository, from any
+    /// other, and nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master: Option<Id>,
 }
 
 /// Where rehearsals have made folders to restore to.

@@ -227,18 +227,17 @@ impl RepositoryState {
 
     /// The key that opened the repository on this machine last.
     pub(crate) fn opened_key(&self) -> Option<Id> {
-        let opened: OpenedKey = believe(self.load(&self.opened_key_path(), record::decode));
-        opened.key
+        self.opened().key
     }
 
-    /// Notes which key opened the repository, where it was another one before.
-    pub(crate) fn note_opened_key(&self, id: Id) -> Result<()> {
-        if self.opened_key() == Some(id) {
-            return Ok(());
-        }
-        self.update(&self.opened_key_path(), |opened: &mut OpenedKey| {
-            opened.key = Some(id);
-        })
+    /// The same, with what tells the key in it from any other.
+    pub(super) fn opened(&self) -> OpenedKey {
+        believe(self.load(&self.opened_key_path(), record::decode))
+    }
+
+    /// Changes which key opened the repository on this machine last.
+    pub(super) fn update_opened(&self, change: impl FnOnce(&mut OpenedKey)) -> Result<()> {
+        self.update(&self.opened_key_path(), change)
     }
 
     /// The locks that this machine wrote and is not known to have removed.
@@ -489,7 +488,7 @@ impl RepositoryState {
         self.of_copy_as(copy, "locks")
     }
 
-    fn of_copy(&self, copy: &CopyStore, what: &str) -> PathBuf {
+    pub(super) fn of_copy(&self, copy: &CopyStore, what: &str) -> PathBuf {
         self.of_copy_as(copy, &format!("{what}.json"))
     }
 

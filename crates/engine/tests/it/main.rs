@@ -18,6 +18,7 @@ mod locking;
 mod locks;
 mod looks;
 mod many_keys;
+mod predecessors;
 mod prune;
 mod recover;
 mod removals;

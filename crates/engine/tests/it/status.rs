@@ -8,10 +8,10 @@ use strongroom_engine::backup::report::BackupReport;
 use strongroom_engine::prune::{PruneOptions, prune};
 use strongroom_engine::receipts::Receipts;
 use strongroom_engine::retain;
-use strongroom_engine::state::StateFolder;
+use strongroom_engine::state::{Predecessor, StateFolder};
 use strongroom_engine::status::needs::needs_of_snapshots;
 use strongroom_engine::status::{Status, gather};
-use strongroom_model::scorecard::Wholeness;
+use strongroom_model::scorecard::{LineKind, Standing, Wholeness};
 use strongroom_model::{Config, FileName, FileType, Id};
 
 use crate::fixture::{Fixture, fill};
@@ -70,6 +70,26 @@ fn wholeness(status: &Status, copy: &str) -> Vec<Wholeness> {
 
 fn ids(packs: &[(Id, u64)]) -> BTreeSet<Id> {
     packs.iter().map(|(id, _)| *id).collect()
+}
+
+#[test]
+fn another_repository_that_was_there_before_is_an_error() {
+    let fixture = Fixture::new();
+    let mut session = fixture.open();
+    let told = Predecessor {
+        repository: Id::of(b"ours"),
+        successor: session.id(),
+        copies: vec!["one".to_owned()],
+        last_seen: None,
+        behind: None,
+    };
+    session.predecessors.push(told.clone());
+    let found = status_of(&fixture, Some(&session));
+    let line = found.scorecard.line(LineKind::Errors).unwrap();
+    assert_eq!(line.finding.met, Standing::Missed);
+    let reason = &line.finding.reason;
+    assert!(reason.starts_with(&told.to_string()), "{reason}");
+    assert_eq!(line.mend, Some(told.hint()));
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub(super) fn line(
     let plan = &config.plan;
     let mut wrong: Vec<(String, String)> = Vec::new();
     let mut open: Vec<(String, String)> = Vec::new();
+    for replaced in &facts.replaced {
+        wrong.push((replaced.reason.clone(), replaced.mend.clone()));
+    }
     if let Some(lost) = &facts.lost {
         let found = (lost.reason.clone(), lost.mend.clone());
         match lost.is_certain {

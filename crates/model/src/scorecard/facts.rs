@@ -26,6 +26,18 @@ pub struct Facts {
     pub restore_drill: Option<RestoreDrill>,
     /// What was there once and no copy lists any more.
     pub lost: Option<LostFiles>,
+    /// The repositories that were seen on copies before the one that is there now, and that nobody has
+    /// accepted as given up.
+    pub replaced: Vec<Replaced>,
+}
+
+/// A repository that was seen on copies before the one that is there now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Which they are, and where, in one line.
+    pub reason: String,
+    /// The next step for a person.
+    pub mend: String,
 }
 
 /// Files that records name and no copy lists.

@@ -171,6 +171,11 @@ impl Run<'_> {
             match Alone::open(store, self.password, &looking, Some((self.state, now))) {
                 Err(error @ strongroom_engine::Error::Interrupted) => return Err(error.into()),
                 Err(error) => closed.push((store, error)),
+                Ok(alone) if !alone.predecessors().is_empty() => {
+                    self.context.tell_predecessors(alone.predecessors());
+                    let reason = "another repository was there before".to_owned();
+                    outcome.failed.push(NotDone::of(store, reason));
+                }
                 Ok(alone) if repository.is_some_and(|first| first != alone.id()) => {
                     let reason = "it holds another repository than the others".to_owned();
                     outcome.failed.push(NotDone::of(store, reason));

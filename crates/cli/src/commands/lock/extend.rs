@@ -25,8 +25,9 @@ use crate::words::grouped;
 /// lost, each file is looked at once.
 ///
 /// Where the keys are hidden or overwritten on every copy, or config is, so that nothing opens any
-/// more, what lies hidden in a bucket that keeps versions does, for this command alone. That is an
-/// alarm, and the exit status is 3.
+/// more, what lies hidden in a bucket that keeps versions does, for this command alone. So it does where
+/// another repository was put in their stead, as far as this machine knows. That is an alarm, and the
+/// exit status is 3.
 ///
 /// A lock that cannot be extended is named, and the exit status is 3. So it is where less than
 /// `lock` is left of any file: that is an alarm, here and in every command.
@@ -71,7 +72,8 @@ impl Args {
         }
         locking::tell(output, &opened, &report);
         let opened_behind = opened.session.opened_behind.as_deref();
-        let is_complete = report.is_complete() && opened_behind.is_none();
+        let is_replaced = !opened.session.predecessors.is_empty();
+        let is_complete = report.is_complete() && opened_behind.is_none() && !is_replaced;
         output.object(&Summary {
             message_type: "summary",
             dry_run: options.dry_run,

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::removals::Removals;
 use crate::session::{self, Cancel, CopyStore, Looking, Session};
 use crate::snapshots::Snapshots;
-use crate::state::{RepositoryState, StateFolder};
+use crate::state::{Predecessor, RepositoryState, StateFolder};
 
 /// One copy that was opened without any other.
 #[derive(Debug)]
@@ -48,6 +48,11 @@ impl Alone {
     /// The id of the repository.
     pub fn id(&self) -> Id {
         self.session.id()
+    }
+
+    /// The repositories that were seen on the copy before this one, and were not accepted as given up.
+    pub fn predecessors(&self) -> &[Predecessor] {
+        &self.session.predecessors
     }
 
     /// What records say was removed, so that no rehearsal shows it.

@@ -11,7 +11,7 @@ use strongroom_model::{FileName, FileType};
 use strongroom_repo::key::ScryptCost;
 use strongroom_repo::repository::{Maker, NewRepository};
 use strongroom_repo::{Error as RepoError, Repository};
-use strongroom_store::Store;
+use strongroom_store::{LocalStore, Store};
 use strongroom_testkit::{FakeBucket, Rights};
 
 use super::{DAY, Scene, the_copy};
@@ -197,6 +197,52 @@ fn no_hidden_key_of_another_repository_comes_before_our_own() {
         assert_eq!((session.id(), session.repository.key_id()), (id, ours));
         assert_eq!(session.opened_behind.as_deref(), Some("offsite"));
     }
+}
+
+#[test]
+fn where_another_repository_was_put_in_the_stead_of_ours_it_is_ours_that_is_extended() {
+    let scene = Scene::new();
+    scene.extend();
+    let session = open_to_write(&scene).unwrap();
+    let (ours, id) = (session.repository.key_id(), session.id());
+    // What any sync notes, by which the repository of these copies is known.
+    let memory = scene.memory(&session);
+    for copy in &scene.fixture.copies {
+        memory.update_evidence(copy, |_| {}).unwrap();
+    }
+    let files = scene.files();
+    scene.locked.advance(DAY);
+    let his = another();
+    hide_all(&scene.locked);
+    let key = FileName::new(FileType::Keys, his.repository.key_id());
+    scene.locked.put(key, &his.key_file);
+    let config = his.repository.config_bytes();
+    scene.locked.put(FileName::CONFIG, config);
+    for copy in ["one", "two"] {
+        let path = scene.fixture.copy_path(copy);
+        fs::remove_dir_all(&path).unwrap();
+        his.save(&LocalStore::new(&path)).unwrap();
+    }
+    scene.locked.advance(DAY * 9);
+    // Whoever writes goes on, in his.
+    let writing = open_to_write(&scene).unwrap();
+    assert_eq!(writing.id(), his.repository.config().id);
+    let [told] = writing.predecessors.as_slice() else {
+        panic!("{writing:?}");
+    };
+    assert_eq!(told.repository, id);
+    assert_eq!(told.behind.as_deref(), Some("offsite"));
+    let session = open(&scene, PASSWORD).unwrap();
+    assert_eq!((session.id(), session.repository.key_id()), (id, ours));
+    assert_eq!(session.opened_behind.as_deref(), Some("offsite"));
+    assert_eq!(session.predecessors, writing.predecessors);
+    let report = extend_all(&scene, &session);
+    let [copy] = report.copies.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(!report.is_complete());
+    assert_eq!(copy.extended, files.len() as u64);
+    scene.assert_locked(&files);
 }
 
 #[test]

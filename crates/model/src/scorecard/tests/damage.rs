@@ -65,6 +65,28 @@ fn what_no_copy_has_whole_is_healed_by_no_sync() {
 }
 
 #[test]
+fn another_repository_that_was_there_before_is_an_error_before_all_others() {
+    let world = good().with(|world| {
+        let replaced = |number: u32| Replaced {
+            reason: format!("repository {number} was there before"),
+            mend: format!("bring back {number}"),
+        };
+        world.facts.replaced = vec![replaced(1), replaced(2)];
+        world.facts.lost = Some(LostFiles {
+            reason: "data/a is lost".to_owned(),
+            mend: "find out".to_owned(),
+            is_certain: true,
+        });
+    });
+    assert_eq!(world.marks(), "+ ++++-");
+    world.assert_line(
+        LineKind::Errors,
+        "repository 1 was there before; repository 2 was there before; data/a is lost",
+        "bring back 1",
+    );
+}
+
+#[test]
 fn what_one_copy_alone_has_lost_is_an_error_though_its_newest_snapshot_is_whole() {
     let lost = |is_pruned| {
         let gone = Some(Gone {
