@@ -347,7 +347,8 @@ fn recorded_times_never_run_backwards() {
 #[test]
 fn where_nothing_can_be_written_reading_goes_on() {
     let scene = Scene::new();
-    let append = scene.admit(&new_token(Right::Append));
+    let text = scene.vault.create_token(&new_token(Right::Append)).unwrap();
+    let append = scene.vault.authenticate(text.reveal()).unwrap();
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
     let full = Arc::new(FullDatabase {

@@ -10,7 +10,7 @@ use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
 
-use super::scene::{Scene, faulty, new_token};
+use super::scene::{Scene, faulty, new_token, repository};
 
 #[test]
 fn many_at_a_time_are_all_known_and_all_there() {
