@@ -179,12 +179,17 @@ fn few_and_many_are_settled_after_they_have_got_their_names(bodies: &dyn Bodies)
         let contents = (0..count).map(|number| format!("{number} of {count}"));
         let contents: Vec<_> = contents.collect();
         let of = |content: &String| key("named", FileType::Data, content.as_bytes());
-        let name = |content: &String| {
+        let name_staged = |content: &String| {
             let mut staged = bodies.stage(&of(content)).unwrap();
             staged.write(content.as_bytes()).unwrap();
             staged.name().unwrap()
         };
-        let named: Vec<_> = contents.iter().map(name).collect();
+        // Every other one is written in one go.
+        let name = |(number, content): (usize, &String)| match number % 2 {
+            0 => name_staged(content),
+            _ => bodies.name(&of(content), content.as_bytes()).unwrap(),
+        };
+        let named: Vec<_> = contents.iter().enumerate().map(name).collect();
         let settled = bodies.settle(&named);
         assert_eq!(settled.len(), count);
         assert!(settled.iter().all(Result::is_ok), "{settled:?}");
@@ -206,6 +211,9 @@ fn a_name_that_is_taken_is_replaced_as_by_publishing(bodies: &dyn Bodies) {
         "the old bytes are gone, so the new must last"
     );
     assert_holds(bodies, &body, b"sound bytes");
+    let named = bodies.name(&body, b"in one go").unwrap();
+    assert!(named.is_durable(), "so must these");
+    assert_holds(bodies, &body, b"in one go");
 }
 
 fn generations_are_bodies_of_their_own(bodies: &dyn Bodies) {

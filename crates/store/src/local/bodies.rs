@@ -5,9 +5,10 @@
 //!
 //! What can go wrong is what can go wrong in [`LocalStore`](crate::LocalStore), and is met in the
 //! same way: what is being written lies in the repository's own folder, on the same file system,
-//! until a rename gives it its name, and is durable before that, but for what is small and settled
-//! with others behind it; no link is followed; and a root that is not there is never made, nor taken
-//! for an empty one.
+//! until a rename gives it its name, and is durable before that; no link is followed; and a root that
+//! is not there is never made, nor taken for an empty one. What is small and settled with others
+//! gets its name before it is durable; and where it is all here when it begins, and its name is free,
+//! it lies in the folder of that name without any until then.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -130,16 +131,11 @@ impl Bodies for LocalBodies {
 
     fn name(&self, body: &BodyKey, bytes: &[u8]) -> Result<Named> {
         let lies = Lies::of(&self.folders, body);
-        match named_at_once(&lies, bytes) {
-            Ok(Some((file, folder))) => {
-                return Ok(Named(Some(Unsettled::new(file, folder, lies))));
-            }
-            Ok(None) => {}
-            Err(errno) => {
-                lies.forget();
-                return Err(lies.fault("write", errno));
-            }
+        if let Ok(Some((file, folder))) = named_at_once(&lies, bytes) {
+            return Ok(Named(Some(Unsettled::new(file, folder, lies))));
         }
+        // A folder that was removed does not say so here, and links may be forbidden where renames
+        // are not: whatever it was, a passing name does without, or tells what is wrong.
         let mut staged = self.stage(body)?;
         staged.write(bytes)?;
         staged.name()
@@ -213,16 +209,14 @@ impl Bodies for LocalBodies {
     }
 }
 
-/// Writes a file that has no name and then its own, which spares a passing one; `None` where the file
-/// system cannot do that, or the name is taken.
+/// Writes a file that has no name and then its own, which spares a passing one; `None` where the name
+/// is taken.
 fn named_at_once(
     lies: &Lies,
     bytes: &[u8],
 ) -> rustix::io::Result<Option<(Temporary<Arc<OwnedFd>>, Arc<OwnedFd>)>> {
     let folder = lies.folders.open_or_make(&lies.folder)?;
-    let Some(mut file) = Temporary::nameless(Arc::clone(&folder), Modes::PRIVATE.file)? else {
-        return Ok(None);
-    };
+    let mut file = Temporary::nameless(Arc::clone(&folder), Modes::PRIVATE.file)?;
     file.write(bytes)?;
     let is_named = file.name(&folder, &lies.base)?;
     Ok(is_named.then_some((file, folder)))

@@ -199,6 +199,33 @@ mod tests {
     }
 
     #[test]
+    fn a_body_that_is_written_in_one_go_has_no_passing_name_and_is_durable_once_it_is_settled() {
+        let folder = in_memory();
+        let (bodies, _) = bodies_in(&folder);
+        let name = FileName::new(FileType::Data, Id::of(BYTES));
+        let place = Place::of(name);
+        let mut named = Vec::new();
+        let synced = synced_by(|| named.push(bodies.name(&body(name), BYTES).unwrap()));
+        assert!(
+            synced.iter().all(|synced| synced.path.is_dir()),
+            "{synced:?}"
+        );
+        let synced = synced_by(|| assert!(bodies.settle(&named)[0].is_ok()));
+        assert_eq!(synced.len(), 2, "{synced:?}");
+        let file = assert_ends_with_name(&synced, &place);
+        // So a file is told that was begun without any name.
+        assert!(file.path.to_string_lossy().contains("/#"), "{file:?}");
+        assert_eq!(file.names, [place.base.as_str()]);
+        // What would replace another is not left to be settled later.
+        let synced = synced_by(|| {
+            let named = bodies.name(&body(name), b"other bytes").unwrap();
+            assert!(named.is_durable());
+        });
+        let file = assert_ends_with_name(&synced, &place);
+        assert!(file.path.to_string_lossy().contains("/.tmp-"), "{file:?}");
+    }
+
+    #[test]
     fn all_folders_that_lead_to_a_body_are_durable_too() {
         let folder = TempDir::new().unwrap();
         let (bodies, mut synced) = bodies_in(&folder);

@@ -288,14 +288,19 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let bodies = LocalBodies::new(folder.path().join("repositories"));
         bodies.create().unwrap();
-        let name = |number| {
-            let mut staged = bodies.stage(&BodyKey {
+        let name = |number: u8| {
+            let body = BodyKey {
                 repository: "acme/repos".parse().unwrap(),
                 name: FileName::new(FileType::Data, Id::of(&[number])),
                 generation: 1,
-            });
-            staged.as_mut().unwrap().write(&[number]).unwrap();
-            staged.unwrap().name().unwrap()
+            };
+            // Every other one has had no passing name.
+            if number % 2 == 0 {
+                return bodies.name(&body, &[number]).unwrap();
+            }
+            let mut staged = bodies.stage(&body).unwrap();
+            staged.write(&[number]).unwrap();
+            staged.name().unwrap()
         };
         let named: Vec<_> = (0..count).map(name).collect();
         (folder, named)

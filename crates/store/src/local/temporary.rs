@@ -1,7 +1,9 @@
-//! Files that are written under a passing name and then appear whole under their own.
+//! Files that are written under a passing name, or under none, and then appear whole under their own.
 //!
 //! The passing name begins with a dot and is no id: restic, rustic and our own listings pass over
-//! it. A process that is killed leaves such files behind; [`sweep`] removes them later.
+//! it. A process that is killed leaves such files behind; [`sweep`] removes them later. Of one
+//! without a name nothing is left; but not every file system has those, and to name one takes a link,
+//! which a machine may forbid.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,7 +25,7 @@ const PREFIX: &str = ".tmp-";
 #[derive(Debug)]
 pub(super) struct Temporary<F: AsFd> {
     folder: F,
-    /// The passing name, as long as it stands for the file.
+    /// The passing name, where it has one and as long as that stands for the file.
     name: Option<String>,
     file: File,
     written_bytes: u64,
@@ -43,16 +45,12 @@ impl<F: AsFd> Temporary<F> {
         Ok(Self::of(folder, Some(name), file.into()))
     }
 
-    /// A file without any name, which is gone with this process unless it gets one; `None` where the
-    /// file system has none.
-    pub(super) fn nameless(folder: F, mode: Mode) -> rustix::io::Result<Option<Self>> {
+    /// Begins an empty file without any name, which is gone with this process unless
+    /// [`Temporary::name`] gives it one; fails where the file system has no such files.
+    pub(super) fn nameless(folder: F, mode: Mode) -> rustix::io::Result<Self> {
         let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-        match rustix::fs::openat(&folder, ".", flags, mode) {
-            Ok(file) => Ok(Some(Self::of(folder, None, file.into()))),
-            // A kernel or file system that does not know them opens the folder, and refuses that.
-            Err(Errno::INVAL | Errno::ISDIR | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+        let file = rustix::fs::openat(&folder, ".", flags, mode)?;
+        Ok(Self::of(folder, None, file.into()))
     }
 
     fn of(folder: F, name: Option<String>, file: File) -> Self {
@@ -110,6 +108,7 @@ impl<F: AsFd> Temporary<F> {
                 let flags = RenameFlags::NOREPLACE;
                 rustix::fs::renameat_with(&self.folder, passing.as_str(), folder, base, flags)
             }
+            // The system finds it among the files that are open, where it tells of these.
             None => {
                 let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
                 rustix::fs::linkat(CWD, open, folder, base, AtFlags::SYMLINK_FOLLOW)
@@ -120,10 +119,7 @@ impl<F: AsFd> Temporary<F> {
                 self.name = None;
                 Ok(true)
             }
-            // A nameless file has no entry either where nothing tells of open files.
-            Err(
-                Errno::EXIST | Errno::INVAL | Errno::NOENT | Errno::NOSYS | Errno::OPNOTSUPP,
-            ) => Ok(false),
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Ok(false),
             Err(errno) => Err(errno),
         }
     }

@@ -1,6 +1,7 @@
 //! Bodies: one contract for every place, and what is particular to a folder.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -117,11 +118,36 @@ fn what_is_dropped_leaves_no_file() {
 }
 
 #[test]
+fn what_is_written_in_one_go_has_its_name_alone_and_is_like_any_other() {
+    let (_folder, bodies) = created();
+    let root = Path::new(bodies.location());
+    let named = bodies.name(&pack(), b"bytes").unwrap();
+    assert!(!named.is_durable());
+    let path = path_of(&bodies, &pack());
+    assert_eq!(files(root), [path.clone()]);
+    assert_eq!(mode(&path), 0o400);
+    assert_eq!(get(&bodies, &pack(), None).unwrap().1, b"bytes");
+    assert!(bodies.settle(&[named])[0].is_ok());
+    // Whoever has the old bytes open goes on with them.
+    let mut old = bodies.open(&pack(), None).unwrap().1;
+    let named = bodies.name(&pack(), b"other").unwrap();
+    assert!(named.is_durable());
+    assert_eq!(files(root), [path]);
+    assert_eq!(get(&bodies, &pack(), None).unwrap().1, b"other");
+    let mut bytes = Vec::new();
+    old.read_to_end(&mut bytes).unwrap();
+    assert_eq!(bytes, b"bytes");
+}
+
+#[test]
 fn each_of_many_hears_what_became_of_it() {
     let (_folder, bodies) = created();
     for count in [3, 20_u8] {
         let of = |number: u8| key("acme/repos", FileType::Data, &[count, number]);
-        let name = |number| {
+        let name = |number: u8| {
+            if number == 2 {
+                return bodies.name(&of(number), b"bytes").unwrap();
+            }
             let mut staged = bodies.stage(&of(number)).unwrap();
             staged.write(b"bytes").unwrap();
             staged.name().unwrap()
@@ -129,17 +155,18 @@ fn each_of_many_hears_what_became_of_it() {
         let named: Vec<_> = (0..count).map(name).collect();
         assert!(named.iter().all(|named| !named.is_durable()), "{named:?}");
         // As where a network file system has lost what it had taken.
-        let lost = path_of(&bodies, &of(1));
-        fs::set_permissions(&lost, PermissionsExt::from_mode(0o600)).unwrap();
-        File::options()
-            .write(true)
-            .open(&lost)
-            .unwrap()
-            .set_len(2)
-            .unwrap();
+        let lose = |number| {
+            let lost = path_of(&bodies, &of(number));
+            fs::set_permissions(&lost, PermissionsExt::from_mode(0o600)).unwrap();
+            let lost = File::options().write(true).open(&lost);
+            lost.unwrap().set_len(2).unwrap();
+        };
+        lose(1);
+        lose(2);
         let settled = bodies.settle(&named);
         for (number, settled) in settled.iter().enumerate() {
-            assert_eq!(settled.is_err(), number == 1, "{number}: {settled:?}");
+            let is_lost = [1, 2].contains(&number);
+            assert_eq!(settled.is_err(), is_lost, "{number}: {settled:?}");
         }
     }
 }
@@ -223,6 +250,15 @@ fn a_folder_that_was_removed_behind_our_back_is_made_again() {
     ));
     put(&bodies, &pack(), b"bytes");
     assert_eq!(get(&bodies, &pack(), None).unwrap().1, b"bytes");
+    // What is written in one go says the same of it, and not that it is forbidden.
+    let prefix = path_of(&bodies, &pack()).parent().unwrap().to_owned();
+    for removed in [folder, prefix] {
+        fs::remove_dir_all(&removed).unwrap();
+        let named = bodies.name(&pack(), b"bytes").map(drop);
+        assert!(matches!(named, Err(Error::Io { .. })), "{named:?}");
+        bodies.name(&pack(), b"bytes").unwrap();
+        assert_eq!(get(&bodies, &pack(), None).unwrap().1, b"bytes");
+    }
 }
 
 #[test]
@@ -272,11 +308,13 @@ fn a_full_disk_is_told_as_full_and_leaves_nothing_behind() {
     let mut staged = bodies.stage(&pack()).unwrap();
     let written = staged.write(&vec![7; 2 << 20]);
     drop(staged);
+    let named = bodies.name(&pack(), &vec![7; 2 << 20]);
     let left = files(folder.path());
     let free = bodies.free_bytes().unwrap().unwrap();
     drop(bodies);
     let umount = Command::new("umount").arg(folder.path()).status();
     assert!(matches!(written, Err(Error::Full { .. })), "{written:?}");
+    assert!(matches!(named, Err(Error::Full { .. })), "{named:?}");
     assert_eq!(left, Vec::<PathBuf>::new());
     assert!((1..=1 << 20).contains(&free), "{free}");
     assert!(umount.unwrap().success());
