@@ -5,6 +5,7 @@
 
 mod body;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -57,7 +58,7 @@ pub struct Upload {
 enum Into {
     /// Small files, whose content is looked at, stay in memory.
     Memory(Vec<u8>),
-    /// All others go to storage, and at once where they are not short.
+    /// All others go to storage, and at once unless they are short packs.
     Storage {
         body: Body,
         foreseen: Box<Foreseen>,
@@ -169,6 +170,18 @@ impl Upload {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::Full`]; those of the storage.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.append(Cow::Borrowed(bytes))
+    }
+
+    /// The same of bytes that need not be copied where they stay in memory.
+    ///
+    /// # Errors
+    /// As [`Upload::write`].
+    pub fn write_owned(&mut self, bytes: Vec<u8>) -> Result<()> {
+        self.append(Cow::Owned(bytes))
+    }
+
+    fn append(&mut self, bytes: Cow<'_, [u8]>) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         if self.bytes > self.limit_bytes {
             return Err(Error::TooLarge {
@@ -177,14 +190,14 @@ impl Upload {
             });
         }
         match &mut self.into {
-            Into::Memory(kept) => kept.extend_from_slice(bytes),
+            Into::Memory(kept) => body::append(kept, bytes),
             Into::Storage {
                 body,
                 foreseen,
                 room,
             } => {
-                self.hasher.update(bytes);
-                if room.grow_to(self.bytes) {
+                self.hasher.update(&bytes);
+                if room.grow_to(self.bytes, body.is_in_memory()) {
                     self.vault.check_disk()?;
                     // Only what is new counts for the quota.
                     if foreseen.found.is_none() {
@@ -258,7 +271,7 @@ impl Upload {
                 let foreseen = put.vault.foresee(&put.principal, path, name, &room)?;
                 let key = put.vault.body_key(path, name, foreseen.generation);
                 let mut body = Body::begin(&put.vault.shared.bodies, key, Some(bytes))?;
-                body.write(&content)?;
+                body.write(Cow::Owned(content))?;
                 put.object(body, foreseen, room).map(Some)
             }
             (
@@ -374,12 +387,7 @@ impl Put {
         self.vault.heal_config(&self.repository)
     }
 
-    fn object(
-        self,
-        body: Body,
-        foreseen: Foreseen,
-        room: Room,
-    ) -> Result<(Named, Stored)> {
+    fn object(self, body: Body, foreseen: Foreseen, room: Room) -> Result<(Named, Stored)> {
         let path = &self.repository.path;
         let generation = foreseen.generation;
         let before = foreseen.found.clone();

@@ -172,7 +172,7 @@ impl ReceiptUpload {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.bytes = self.bytes.saturating_add(bytes.len() as u64);
         check_size(self.bytes)?;
-        if self.room.grow_to(self.bytes) {
+        if self.room.grow_to(self.bytes, false) {
             self.vault.check_disk()?;
         }
         let under_way = self.room.under_way();

@@ -7,8 +7,9 @@
 //! What can go wrong: a sender who declares a gigabyte and sends nothing takes the room of all
 //! others; or many who declare nothing fill the disk between two looks at it. So every byte is
 //! counted before it is written, in steps that are as large as what has come, and the disk is
-//! looked at for each step, whatever was declared. In quotas and days of others only what has come
-//! counts. Whoever declares more than fits is told so at the door, and keeps nothing of it.
+//! looked at for each step, whatever was declared; but where it has just been seen to have plenty,
+//! that is good for a moment in which nobody could fill it. In quotas and days of others only what
+//! has come counts. Whoever declares more than fits is told so at the door, and keeps nothing of it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,7 +71,7 @@ pub(super) struct Room {
     token: i64,
     /// What the sender declares, where he does.
     declared_bytes: Option<u64>,
-    /// What has come, of which the last piece may not be written yet.
+    /// What has come, of which the last piece may not be written yet, or nothing.
     received_bytes: u64,
     written_bytes: u64,
     /// What is taken of the disk: what has come, and a step more.
@@ -124,10 +125,11 @@ impl Room {
         }
     }
 
-    /// Notes how many bytes have come, of which the last ones are not written yet; whether it had
-    /// to take a step more for them, so that the room has to be looked at before they are.
+    /// Notes how many bytes have come, of which the last ones are not written yet, and those before
+    /// only where they do not wait in memory; whether it had to take a step more for them, so that
+    /// the room has to be looked at before they are.
     #[must_use]
-    pub(super) fn grow_to(&mut self, received_bytes: u64) -> bool {
+    pub(super) fn grow_to(&mut self, received_bytes: u64, is_in_memory: bool) -> bool {
         let ahead_before = self.ahead();
         let more = received_bytes.saturating_sub(self.received_bytes);
         let is_step = received_bytes > self.taken_bytes;
@@ -136,7 +138,9 @@ impl Room {
             let most = self.declared_bytes.unwrap_or(u64::MAX).max(received_bytes);
             self.taken_bytes = received_bytes.saturating_add(step).min(most);
         }
-        self.written_bytes = self.received_bytes;
+        if !is_in_memory {
+            self.written_bytes = self.received_bytes;
+        }
         self.received_bytes = received_bytes;
         let ahead = self.ahead();
         let mut taken = self.taken.lock();
@@ -251,8 +255,10 @@ impl Vault {
         if seen.is_some_and(|(at, free)| at.elapsed() < LOOK_HOLDS && free >= plenty) {
             return Ok(());
         }
+        // What a storage that took its time tells may be as old as the question.
+        let at = Instant::now();
         let free = self.shared.bodies.free_bytes()?;
-        self.shared.usage.0.lock().seen = free.map(|free| (Instant::now(), free));
+        self.shared.usage.0.lock().seen = free.map(|free| (at, free));
         match free {
             Some(free) if free < needed => Err(Error::Full {
                 reason: "the storage of the vault is full but for its reserve".to_owned(),

@@ -102,7 +102,7 @@ impl Question {
             let (vault, path) = (&self.rest.vault, &self.route.repository);
             let length_bytes = Some(content.len() as u64);
             let mut upload = vault.begin_put(&principal, path, name, length_bytes)?;
-            upload.write(&content)?;
+            upload.write_owned(content)?;
             Ok(upload)
         };
         let put = move |answer: Answer<()>| {

@@ -1,6 +1,7 @@
 //! What has come of a body: it goes to storage at once, but for a short pack, which stays in memory until
 //! it is here and is what it says, so that it can be written in one go.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use strongroom_model::FileType;
@@ -44,11 +45,16 @@ impl Body {
         })
     }
 
+    /// Whether what has come is on no disk yet.
+    pub(super) const fn is_in_memory(&self) -> bool {
+        matches!(self.came, Came::InMemory(_))
+    }
+
     /// Appends bytes.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn write(&mut self, bytes: Cow<'_, [u8]>) -> Result<()> {
         if let Came::InMemory(content) = &mut self.came {
             if content.len().saturating_add(bytes.len()) as u64 <= SHORT_BYTES {
-                content.extend_from_slice(bytes);
+                append(content, bytes);
                 return Ok(());
             }
             // More has come than was declared.
@@ -57,7 +63,7 @@ impl Body {
             self.came = Came::Staged(staged);
         }
         match &mut self.came {
-            Came::Staged(staged) => Ok(staged.write(bytes)?),
+            Came::Staged(staged) => Ok(staged.write(&bytes)?),
             Came::InMemory(_) => Ok(()),
         }
     }
@@ -81,5 +87,13 @@ impl Body {
             Came::Staged(staged) => staged.name()?,
             Came::InMemory(content) => self.bodies.name(&self.key, &content)?,
         })
+    }
+}
+
+/// Appends bytes to what is in memory; the first ones are not copied where they can be had.
+pub(super) fn append(content: &mut Vec<u8>, bytes: Cow<'_, [u8]>) {
+    match content.is_empty() {
+        true => *content = bytes.into_owned(),
+        false => content.extend_from_slice(&bytes),
     }
 }

@@ -27,6 +27,7 @@ both! {
     nested_work_that_swallows_a_failure_leaves_nothing
     a_read_cannot_write
     a_read_stays_on_its_state_while_others_write
+    a_look_by_one_statement_sees_what_was_committed_before_it_and_cannot_write
     readers_never_see_half_of_a_transaction
     writers_follow_each_other
     more_may_read_at_once_than_there_are_connections
@@ -393,6 +394,37 @@ fn a_read_stays_on_its_state_while_others_write(scene: &Scene) {
         })
         .unwrap();
     assert_eq!(ids(&*database), [1, 2]);
+}
+
+fn a_look_by_one_statement_sees_what_was_committed_before_it_and_cannot_write(scene: &Scene) {
+    let database = scene.open();
+    let look = |id| database.look_once(|transaction| number(transaction, id));
+    for id in 0..10 {
+        assert_eq!(look(id).unwrap(), None);
+        database
+            .write(&mut |transaction| put(transaction, id, 7))
+            .unwrap();
+        assert_eq!(look(id).unwrap(), Some(7));
+        // Whatever became of one, the next one begins anew.
+        let refused = database.look_once(|transaction| put(transaction, 100, 7));
+        assert!(
+            matches!(refused, Err(Error::Database { .. })),
+            "{refused:?}"
+        );
+        let swallowed = database.look_once(|transaction| {
+            transaction.execute("SELECT nonsense", &[]).unwrap_err();
+            Ok(())
+        });
+        assert!(
+            matches!(swallowed, Err(Error::Database { .. })),
+            "{swallowed:?}"
+        );
+        let broken_off: Result<()> = database.look_once(|transaction| {
+            transaction.query("SELECT id FROM note", &[], &mut |_| Err(own()))
+        });
+        assert!(is_own(&broken_off.unwrap_err()));
+    }
+    assert_eq!(ids(&*database), (0..10).collect::<Vec<_>>());
 }
 
 fn readers_never_see_half_of_a_transaction(scene: &Scene) {

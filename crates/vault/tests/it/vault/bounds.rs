@@ -4,7 +4,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Bodies, BodyKey, Staged};
@@ -13,7 +13,7 @@ use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
-use strongroom_vault::vault::{NewToken, ReadClocks, Settings};
+use strongroom_vault::vault::{NewToken, Principal, ReadClocks, Settings};
 use strongroom_vault::{Error, Result, Vault};
 
 use super::scene::{Scene, files_in, local_bodies, new_token, on_sqlite, repository, within};
@@ -116,8 +116,11 @@ fn who_declares_much_and_sends_nothing_takes_no_room_of_others() {
 }
 
 /// A vault whose disk has so many bytes free, 10 MiB of which are its reserve.
-fn on_a_small_disk(free_bytes: u64) -> (Scene, Arc<AtomicU64>) {
-    let free = Arc::new(AtomicU64::new(free_bytes));
+fn on_a_small_disk(free_bytes: u64) -> (Scene, Arc<Free>) {
+    let free = Arc::new(Free {
+        bytes: AtomicU64::new(free_bytes),
+        looks: AtomicU64::new(0),
+    });
     let shared = Arc::clone(&free);
     let pair = on_sqlite(move |folder| {
         Arc::new(SmallDisk {
@@ -157,7 +160,7 @@ fn uploads_of_no_declared_length_leave_the_reserve_alone() {
             }
         }
     }
-    let left = free.load(Ordering::Relaxed);
+    let left = free.bytes.load(Ordering::Relaxed);
     assert!(
         left >= RESERVE,
         "{} bytes of the reserve are gone",
@@ -188,22 +191,88 @@ fn what_never_comes_takes_little_of_a_quota_or_a_disk() {
     drop(held);
 }
 
+/// Begins a small pack as often as that, and sends nothing.
+fn begin_often(scene: &Scene, who: &Principal, times: u64) -> Result<()> {
+    let name = FileName::new(FileType::Data, Id::of(b"a pack"));
+    for _ in 0..times {
+        drop(scene.vault.begin_put(who, &repository(), name, Some(6))?);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_waits_in_memory_for_a_disk_is_counted_until_it_is_there() {
+    let (scene, free) = on_a_small_disk(RESERVE + 20 * MIB);
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    free.bytes.store(RESERVE + MIB, Ordering::Relaxed);
+    let begin = |number: u8| {
+        let name = FileName::new(FileType::Data, Id::of(&[number]));
+        let declared = Some(60 << 10);
+        scene
+            .vault
+            .begin_put(&append, &repository(), name, declared)
+    };
+    // Seventeen times sixty are a thousand and twenty.
+    let mut held: Vec<_> = (0..17).map(|number| begin(number).unwrap()).collect();
+    for upload in &mut held {
+        for _ in 0..5 {
+            upload.write(&[7; 10 << 10]).unwrap();
+        }
+    }
+    let refused = begin(17).map(drop);
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    drop(held);
+    begin(17).unwrap();
+}
+
+#[test]
+fn a_disk_is_looked_at_each_time_unless_it_has_just_had_plenty() {
+    let (scene, free) = on_a_small_disk(RESERVE + 20 * MIB);
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let looks = |times: u64| {
+        let before = free.looks.load(Ordering::Relaxed);
+        begin_often(&scene, &append, times).unwrap();
+        free.looks.load(Ordering::Relaxed) - before
+    };
+    assert_eq!(looks(200), 200);
+    free.bytes.store(RESERVE + 2048 * MIB, Ordering::Relaxed);
+    let few = looks(200);
+    assert!((1..200).contains(&few), "{few}");
+    // It is good for a moment only.
+    free.bytes.store(RESERVE, Ordering::Relaxed);
+    let began = Instant::now();
+    while begin_often(&scene, &append, 1).is_ok() {
+        assert!(began.elapsed().as_secs() < 30, "nobody looks any more");
+    }
+    free.bytes.store(RESERVE + 20 * MIB, Ordering::Relaxed);
+    assert_eq!(looks(3), 3);
+}
+
+/// What a disk has free, and how often somebody looked.
+#[derive(Debug)]
+struct Free {
+    bytes: AtomicU64,
+    looks: AtomicU64,
+}
+
 /// Bodies on a disk with so many bytes free, whatever there is of it.
 #[derive(Debug)]
 struct SmallDisk {
     inner: Arc<dyn Bodies>,
-    free: Arc<AtomicU64>,
+    free: Arc<Free>,
 }
 
 #[derive(Debug)]
 struct OnSmallDisk {
     inner: Box<dyn Staged>,
-    free: Arc<AtomicU64>,
+    free: Arc<Free>,
 }
 
 impl Staged for OnSmallDisk {
     fn write(&mut self, bytes: &[u8]) -> strongroom_store::Result<()> {
-        let (free, length) = (&self.free, bytes.len() as u64);
+        let (free, length) = (&self.free.bytes, bytes.len() as u64);
         let left = free.load(Ordering::Relaxed).saturating_sub(length);
         free.store(left, Ordering::Relaxed);
         self.inner.write(bytes)
@@ -239,7 +308,8 @@ impl Bodies for SmallDisk {
     }
 
     fn free_bytes(&self) -> strongroom_store::Result<Option<u64>> {
-        Ok(Some(self.free.load(Ordering::Relaxed)))
+        self.free.looks.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(self.free.bytes.load(Ordering::Relaxed)))
     }
 
     fn probe(&self) -> strongroom_store::Result<()> {

@@ -9,8 +9,9 @@ use strongroom_testkit::{Fault, Gate, Op, Rule};
 use strongroom_vault::Error;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
+use strongroom_vault::vault::SHORT_BYTES;
 
-use super::scene::{Scene, faulty, new_token, repository};
+use super::scene::{Scene, faulty, files_in, new_token, repository};
 
 #[test]
 fn many_at_a_time_are_all_known_and_all_there() {
@@ -39,6 +40,61 @@ fn many_at_a_time_are_all_known_and_all_there() {
 }
 
 #[test]
+fn a_short_pack_is_nowhere_on_the_disk_until_it_is_whole() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let folder = scene.folder.path().join("repositories");
+    let before = files_in(&folder);
+    let name = FileName::new(FileType::Data, Id::of(b"a pack"));
+    for end in [b"".as_slice(), b"irs", b"ack"] {
+        let upload = scene.vault.begin_put(&append, &repository(), name, Some(6));
+        let mut upload = upload.unwrap();
+        upload.write(b"a p").unwrap();
+        upload.write_owned(end.to_vec()).unwrap();
+        assert_eq!(files_in(&folder), before);
+        assert_eq!(upload.finish().is_ok(), end == b"ack");
+    }
+    assert_eq!(files_in(&folder), before + 1);
+    assert_eq!(scene.lies(name).unwrap(), b"a pack");
+    assert_eq!(scene.read(&append, View::Now, name).unwrap(), b"a pack");
+}
+
+#[test]
+fn a_short_pack_comes_in_place_of_what_no_row_knows() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let name = FileName::new(FileType::Data, Id::of(b"a pack"));
+    // As a power cut leaves it.
+    scene.lay(name, b"");
+    scene.put_as(&append, name, b"a pack").unwrap();
+    assert_eq!(scene.lies(name).unwrap(), b"a pack");
+    assert_eq!(scene.read(&append, View::Now, name).unwrap(), b"a pack");
+}
+
+#[test]
+fn a_pack_of_which_more_comes_than_was_declared_is_stored_whole() {
+    let scene = Scene::new();
+    let append = scene.token(Right::Append);
+    scene.init(&append);
+    let short = usize::try_from(SHORT_BYTES).unwrap();
+    for length in [7, short, short + 1, 3 * short] {
+        let content = vec![7; length];
+        let name = FileName::new(FileType::Data, Id::of(&content));
+        let upload = scene.vault.begin_put(&append, &repository(), name, Some(6));
+        let mut upload = upload.unwrap();
+        for step in content.chunks(10_000) {
+            upload.write(step).unwrap();
+        }
+        upload.finish().unwrap();
+        let stored = scene.read(&append, View::Now, name).unwrap();
+        assert!(stored == content, "{length}");
+    }
+    assert!(scene.vault.tallies_agree().unwrap());
+}
+
+#[test]
 fn what_could_not_be_made_durable_is_not_known_and_can_be_put_again() {
     let (scene, bodies) = faulty();
     let append = scene.token(Right::Append);
@@ -61,7 +117,7 @@ fn a_file_that_is_not_short_waits_for_no_others() {
     scene.init(&append);
     let rule = Rule::on(&[Op::Settle], Fault::Io(std::io::ErrorKind::Other));
     bodies.rules().add(rule);
-    let length = usize::try_from(strongroom_vault::vault::SHORT_BYTES).unwrap();
+    let length = usize::try_from(SHORT_BYTES).unwrap();
     let put = |length| scene.put(&append, FileType::Data, &vec![7; length]);
     assert!(put(length).is_err());
     put(length + 1).unwrap();
