@@ -30,6 +30,7 @@ mod options;
 mod part;
 mod place;
 mod probe;
+mod prompt;
 mod staged;
 mod store;
 mod stream;

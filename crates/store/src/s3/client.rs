@@ -15,7 +15,6 @@ use aws_sdk_s3::config::{
     Builder as ConfigBuilder, Credentials, Region, RequestChecksumCalculation,
     ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
-use aws_smithy_http_client::Builder;
 use tokio::runtime::{Handle, Runtime};
 use tokio::time::sleep;
 
@@ -24,6 +23,7 @@ use crate::rest::{INTERRUPTED_WAIT, Retries, SLICE, Timeouts};
 use crate::s3::fault::{Failure, Interrupted};
 use crate::s3::options::S3Options;
 use crate::s3::part::{PART_BYTES, Waiting};
+use crate::s3::prompt::prompt;
 use crate::s3::tls::{encrypted, trusting};
 use crate::{Error, Result};
 
@@ -227,7 +227,7 @@ async fn client(
     if let Some(endpoint) = &options.endpoint {
         config = config.endpoint_url(endpoint.as_str());
         if endpoint.scheme() == "http" {
-            config = config.http_client(Builder::new().build_http());
+            config = config.http_client(prompt(options.timeouts.connect));
         }
     }
     let identity = shared.credentials_provider();
