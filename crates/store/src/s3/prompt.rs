@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::connection::{CaptureSmithyConnection, ConnectionMetadata};
 use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
@@ -20,7 +21,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use hyper::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector as Tcp};
+use hyper_util::client::legacy::connect::{
+    CaptureConnection, Connected, Connection, HttpConnector as Tcp, capture_connection,
+};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustix::net::sockopt::set_tcp_quickack;
@@ -47,12 +50,16 @@ struct Prompt {
 
 impl HttpConnector for Prompt {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let request = match request.try_into_http1x() {
+        let mut request = match request.try_into_http1x() {
             Ok(request) => request,
             Err(error) => {
                 return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())));
             }
         };
+        let captured = capture_connection(&mut request);
+        if let Some(asking) = request.extensions().get::<CaptureSmithyConnection>() {
+            asking.set_connection_retriever(move || connection_of(&captured));
+        }
         let answer = self.client.request(request);
         HttpConnectorFuture::new(async move {
             let answer = answer.await.map_err(kind_of)?;
@@ -62,22 +69,39 @@ impl HttpConnector for Prompt {
     }
 }
 
+/// The connection that a request went over, where it came to one: the SDK does not use it again after a
+/// failure that passes, since another one may lead to a gateway that is well.
+fn connection_of(captured: &CaptureConnection) -> Option<ConnectionMetadata> {
+    captured.connection_metadata().as_ref()?;
+    let captured = captured.clone();
+    let close = move || {
+        if let Some(connection) = captured.connection_metadata().as_ref() {
+            connection.poison();
+        }
+    };
+    let connection = ConnectionMetadata::builder().proxied(false);
+    Some(connection.poison_fn(close).build())
+}
+
 /// What kind of failure it is, by which the SDK decides whether it tries again.
 fn kind_of(error: ClientError) -> ConnectorError {
-    let (mut is_timeout, mut is_user) = (false, false);
+    let (mut is_timeout, mut is_user, mut is_no_http) = (false, false, false);
     let mut next: Option<&(dyn StdError + 'static)> = Some(&error);
     while let Some(cause) = next {
         let system = cause.downcast_ref::<io::Error>();
         is_timeout |= system.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
         let http = cause.downcast_ref::<hyper::Error>();
         is_user |= http.is_some_and(hyper::Error::is_user);
+        is_no_http |= http.is_some_and(hyper::Error::is_parse);
         next = cause.source();
     }
-    match (is_timeout, is_user) {
-        (true, _) => ConnectorError::timeout(error.into()),
-        (false, true) => ConnectorError::user(error.into()),
+    match (is_timeout, is_user, is_no_http) {
+        (true, ..) => ConnectorError::timeout(error.into()),
+        (_, true, _) => ConnectorError::user(error.into()),
+        // Whatever listens there, it will be the same in a moment.
+        (_, _, true) => ConnectorError::other(error.into(), None),
         // It was not reached, or the connection ended in the midst of an answer.
-        (false, false) => ConnectorError::io(error.into()),
+        _ => ConnectorError::io(error.into()),
     }
 }
 

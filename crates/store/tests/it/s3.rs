@@ -226,6 +226,26 @@ fn a_fault_that_passes_is_not_seen() {
 }
 
 #[test]
+fn what_may_pass_is_tried_again_over_another_connection() {
+    let server = answering("503 Service Unavailable", "", "");
+    let error = served(&server).open(&pack(), None).err().unwrap();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert_eq!((server.requests().len(), server.connections()), (4, 4));
+}
+
+#[test]
+fn what_speaks_no_http_is_asked_once() {
+    use std::io::Write;
+    let server = Server::start(|_, _, stream| {
+        let _ = stream.write_all(b"220 mail.example.net ESMTP\r\n");
+        Then::Close
+    });
+    let error = served(&server).open(&pack(), None).err().unwrap();
+    assert!(matches!(error, Error::Unreachable { .. }), "{error:?}");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
 fn a_refusal_is_not_tried_again() {
     let server = answering(
         "403 Forbidden",

@@ -11,7 +11,7 @@ use strongroom_model::{FileName, FileType};
 use strongroom_repo::key::ScryptCost;
 use strongroom_repo::repository::{Maker, NewRepository};
 use strongroom_repo::{Error as RepoError, Repository};
-use strongroom_store::{LocalStore, Store};
+use strongroom_store::{LocalStore, Locks, Store};
 use strongroom_testkit::{FakeBucket, Rights};
 
 use super::{DAY, Scene, the_copy};
