@@ -73,7 +73,8 @@ impl Vault {
         let vault_ms = self.now().vault_ms;
         let at = Instant::now();
         let token = principal.token;
-        let look = |transaction: &mut dyn Transaction| outlook::look(transaction, path, name, token);
+        let look =
+            |transaction: &mut dyn Transaction| outlook::look(transaction, path, name, token);
         let outlook = self.shared.database.look_once(look)?;
         let outlook = outlook.ok_or_else(|| unknown_repository(path))?;
         let has_config = outlook.repository.config.is_some();
