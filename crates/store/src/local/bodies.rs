@@ -209,12 +209,12 @@ impl Bodies for LocalBodies {
     }
 }
 
+/// A file, and the folder in which it has its name.
+type Placed = (Temporary<Arc<OwnedFd>>, Arc<OwnedFd>);
+
 /// Writes a file that has no name and then its own, which spares a passing one; `None` where the name
 /// is taken.
-fn named_at_once(
-    lies: &Lies,
-    bytes: &[u8],
-) -> rustix::io::Result<Option<(Temporary<Arc<OwnedFd>>, Arc<OwnedFd>)>> {
+fn named_at_once(lies: &Lies, bytes: &[u8]) -> rustix::io::Result<Option<Placed>> {
     let folder = lies.folders.open_or_make(&lies.folder)?;
     let mut file = Temporary::nameless(Arc::clone(&folder), Modes::PRIVATE.file)?;
     file.write(bytes)?;

@@ -295,7 +295,7 @@ mod tests {
                 generation: 1,
             };
             // Every other one has had no passing name.
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 return bodies.name(&body, &[number]).unwrap();
             }
             let mut staged = bodies.stage(&body).unwrap();

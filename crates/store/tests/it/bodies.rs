@@ -124,7 +124,7 @@ fn what_is_written_in_one_go_has_its_name_alone_and_is_like_any_other() {
     let named = bodies.name(&pack(), b"bytes").unwrap();
     assert!(!named.is_durable());
     let path = path_of(&bodies, &pack());
-    assert_eq!(files(root), [path.clone()]);
+    assert_eq!(files(root), std::slice::from_ref(&path));
     assert_eq!(mode(&path), 0o400);
     assert_eq!(get(&bodies, &pack(), None).unwrap().1, b"bytes");
     assert!(bodies.settle(&[named])[0].is_ok());
