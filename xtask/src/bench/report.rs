@@ -199,7 +199,7 @@ pub(super) fn head(circumstances: &Circumstances) -> String {
 pub(super) fn vault_head(circumstances: &Circumstances) -> String {
     format!(
         "{VAULT_HEADING}\n\
-         Written by `cargo xtask bench`; medians of {} rounds, the servers taking turns within each.\n\n\
+         Written by `cargo xtask bench`; medians of {} rounds, of small objects three times as many and of large files twice as many and one, the servers taking turns within each.\n\n\
          {}\n\
          Both servers speak plain HTTP on loopback and keep their objects on the same disk.\n\
          The vault hashes and flushes each object, commits it, and tells it in its log before it answers; `rclone serve restic` does none of this.\n\

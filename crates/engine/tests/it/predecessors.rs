@@ -38,7 +38,8 @@ fn note(fixture: &Fixture, session: &Session) {
     }
 }
 
-fn another() -> NewRepository {
+/// Another repository under the same password.
+pub(crate) fn another() -> NewRepository {
     let maker = Maker {
         now: Timestamp::UNIX_EPOCH,
         username: "user",

@@ -8,14 +8,13 @@ use strongroom_engine::locking::{LockReport, LockingOptions, extend};
 use strongroom_engine::session::{Environment, open_behind, open_remembering};
 use strongroom_engine::{CopyStore, Error, Result, Session};
 use strongroom_model::{FileName, FileType};
-use strongroom_repo::key::ScryptCost;
-use strongroom_repo::repository::{Maker, NewRepository};
-use strongroom_repo::{Error as RepoError, Repository};
+use strongroom_repo::Error as RepoError;
 use strongroom_store::{LocalStore, Locks, Store};
 use strongroom_testkit::{FakeBucket, Rights};
 
 use super::{DAY, Scene, the_copy};
 use crate::fixture::{PASSWORD, environment};
+use crate::predecessors::another;
 use crate::prune::state;
 
 /// More versions than are tried of a file by whoever looks at the newest ones alone.
@@ -80,16 +79,6 @@ fn extend_all(scene: &Scene, session: &Session) -> LockReport {
     };
     let (memory, progress) = (scene.memory(session), &scene.fixture.progress);
     extend(session, &memory, None, &options, &environment, progress).unwrap()
-}
-
-/// Another repository under the same password.
-fn another() -> NewRepository {
-    let maker = Maker {
-        now: Timestamp::UNIX_EPOCH,
-        username: "user",
-        hostname: "host",
-    };
-    Repository::generate(PASSWORD.as_bytes(), ScryptCost::LEAST, &maker).unwrap()
 }
 
 /// Hits some files of every copy, and asserts that everything is extended all the same.
