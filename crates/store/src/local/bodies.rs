@@ -13,7 +13,6 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -26,7 +25,7 @@ use crate::bodies::{Bodies, BodyKey, Named, Staged};
 use crate::exact::Exact;
 use crate::local::fault::{absent_or, fault, io_fault};
 use crate::local::folder::{self, Modes, Place};
-use crate::local::folders::Folders;
+use crate::local::folders::{Folder, Folders};
 use crate::local::listing;
 use crate::local::settling::Unsettled;
 use crate::local::temporary::{self, Temporary};
@@ -210,7 +209,7 @@ impl Bodies for LocalBodies {
 }
 
 /// A file, and the folder in which it has its name.
-type Placed = (Temporary<Arc<OwnedFd>>, Arc<OwnedFd>);
+type Placed = (Temporary<Arc<Folder>>, Arc<Folder>);
 
 /// Writes a file that has no name and then its own, which spares a passing one; `None` where the name
 /// is taken.
@@ -225,7 +224,7 @@ fn named_at_once(lies: &Lies, bytes: &[u8]) -> rustix::io::Result<Option<Placed>
 /// A body that is being written.
 #[derive(Debug)]
 struct LocalStaged {
-    temporary: Temporary<Arc<OwnedFd>>,
+    temporary: Temporary<Arc<Folder>>,
     lies: Lies,
 }
 

@@ -4,13 +4,14 @@
 //! made in it then; whoever meets that forgets it, and the next one opens it anew.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
 use crate::local::folder::{self, Modes};
+use crate::local::settling;
 
 /// How many folders are kept open: a repository has 262.
 ///
@@ -24,12 +25,36 @@ pub(super) struct Folders {
     open: Mutex<HashMap<String, Kept>>,
 }
 
+/// An open folder.
+#[derive(Debug)]
+pub(super) struct Folder {
+    opened: OwnedFd,
+    /// What was found out about its file system, once somebody has asked.
+    synced_device: OnceLock<Option<u64>>,
+}
+
 /// A folder that is kept open.
 #[derive(Clone, Debug)]
 struct Kept {
-    folder: Arc<OwnedFd>,
+    folder: Arc<Folder>,
     /// Whether it outlasts a power cut: one that was only found may have been made a moment ago.
     is_durable: bool,
+}
+
+impl Folder {
+    /// The device of its file system, which all files have that are made in it, where
+    /// [`settling`](crate::local::settling) may synchronise that as a whole.
+    pub(super) fn synced_device(&self) -> Option<u64> {
+        *self
+            .synced_device
+            .get_or_init(|| settling::synced_device(&self.opened))
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.opened.as_fd()
+    }
 }
 
 impl Folders {
@@ -47,12 +72,12 @@ impl Folders {
     }
 
     /// A folder that is there.
-    pub(super) fn open(&self, relative: &str) -> rustix::io::Result<Arc<OwnedFd>> {
+    pub(super) fn open(&self, relative: &str) -> rustix::io::Result<Arc<Folder>> {
         self.kept(relative, false, || folder::open(&self.root, relative))
     }
 
     /// A folder, made where it is missing, that outlasts a power cut.
-    pub(super) fn open_or_make(&self, relative: &str) -> rustix::io::Result<Arc<OwnedFd>> {
+    pub(super) fn open_or_make(&self, relative: &str) -> rustix::io::Result<Arc<Folder>> {
         let mode = Modes::PRIVATE.folder;
         self.kept(relative, true, || match relative.rsplit_once('/') {
             // What leads to it is synchronised once for all that lies in it.
@@ -83,12 +108,15 @@ impl Folders {
         relative: &str,
         is_durable: bool,
         open: impl FnOnce() -> rustix::io::Result<OwnedFd>,
-    ) -> rustix::io::Result<Arc<OwnedFd>> {
+    ) -> rustix::io::Result<Arc<Folder>> {
         let known = self.open.lock().get(relative).cloned();
         if let Some(known) = known.filter(|known| known.is_durable || !is_durable) {
             return Ok(known.folder);
         }
-        let folder = Arc::new(open()?);
+        let folder = Arc::new(Folder {
+            opened: open()?,
+            synced_device: OnceLock::new(),
+        });
         let mut kept = self.open.lock();
         if kept.len() >= KEPT {
             kept.clear();

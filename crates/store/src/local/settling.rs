@@ -22,7 +22,7 @@
 //!   in this way only where the name is free: what replaces another is durable before.
 
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ use rustix::io::Errno;
 use crate::Result;
 use crate::bodies::Named;
 use crate::local::bodies::Lies;
+use crate::local::folders::Folder;
 use crate::local::temporary::Temporary;
 use crate::local::{durable, folder};
 
@@ -49,8 +50,8 @@ const SLOW_FOR: Duration = Duration::from_secs(30);
 /// A body that has its name and may not outlast a power cut.
 #[derive(Debug)]
 pub(crate) struct Unsettled {
-    file: Temporary<Arc<OwnedFd>>,
-    folder: Arc<OwnedFd>,
+    file: Temporary<Arc<Folder>>,
+    folder: Arc<Folder>,
     /// Its file system, where that may be synchronised as a whole.
     device: Option<u64>,
     lies: Lies,
@@ -58,9 +59,9 @@ pub(crate) struct Unsettled {
 
 impl Unsettled {
     /// A body that has got its name in a folder.
-    pub(super) fn new(file: Temporary<Arc<OwnedFd>>, folder: Arc<OwnedFd>, lies: Lies) -> Self {
+    pub(super) fn new(file: Temporary<Arc<Folder>>, folder: Arc<Folder>, lies: Lies) -> Self {
         Self {
-            device: trusted_device(&file),
+            device: folder.synced_device(),
             file,
             folder,
             lies,
@@ -183,18 +184,19 @@ fn is_whole_settled(device: u64, first: &Unsettled, sync: &dyn Sync, slow: &Slow
     is_settled
 }
 
-/// The file system of a file, where a sync of it as a whole is known to be as good as one of each
-/// file; the magic numbers are those of `statfs(2)`.
-fn trusted_device(file: &Temporary<Arc<OwnedFd>>) -> Option<u64> {
+/// The device of the file system that a folder is on, where a sync of it as a whole is known to be as
+/// good as one of each file; the magic numbers are those of `statfs(2)`.
+pub(super) fn synced_device(folder: impl AsFd) -> Option<u64> {
     const TRUSTED: [u32; 4] = [
         0xef53,      // ext4
         0x5846_5342, // XFS
         0x9123_683e, // btrfs
         0x0102_1994, // tmpfs
     ];
-    let magic = u32::try_from(rustix::fs::fstatfs(file.file()).ok()?.f_type).ok()?;
+    let magic = u32::try_from(rustix::fs::fstatfs(&folder).ok()?.f_type).ok()?;
     let is_trusted = TRUSTED.contains(&magic) && *TELLS_OF_LOSSES;
-    is_trusted.then(|| file.device().ok()).flatten()
+    let stat = rustix::fs::fstat(&folder).ok()?;
+    is_trusted.then_some(stat.st_dev)
 }
 
 /// Whether the kernel says of a whole file system that something was lost.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
@@ -108,11 +108,7 @@ impl<F: AsFd> Temporary<F> {
                 let flags = RenameFlags::NOREPLACE;
                 rustix::fs::renameat_with(&self.folder, passing.as_str(), folder, base, flags)
             }
-            // The system finds it among the files that are open, where it tells of these.
-            None => {
-                let open = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-                rustix::fs::linkat(CWD, open, folder, base, AtFlags::SYMLINK_FOLLOW)
-            }
+            None => link_open(&self.file, folder, base, &ONLY_BY_PROC),
         };
         match named {
             Ok(()) => {
@@ -153,11 +149,6 @@ impl<F: AsFd> Temporary<F> {
     pub(super) const fn file(&self) -> &File {
         &self.file
     }
-
-    /// Which file system it is on.
-    pub(super) fn device(&self) -> rustix::io::Result<u64> {
-        Ok(rustix::fs::fstat(&self.file)?.st_dev)
-    }
 }
 
 impl<F: AsFd> Drop for Temporary<F> {
@@ -167,6 +158,33 @@ impl<F: AsFd> Drop for Temporary<F> {
             let _ = rustix::fs::unlinkat(&self.folder, name.as_str(), AtFlags::empty());
         }
     }
+}
+
+/// Whether Linux has refused to link a file by itself.
+static ONLY_BY_PROC: AtomicBool = AtomicBool::new(false);
+
+/// Links a file that is open and has no name.
+///
+/// Linux does so by the file itself for whoever has `CAP_DAC_READ_SEARCH`, and from 6.10 on for whoever
+/// opened it, as open(2) and link(2) have it; for all others there is its entry in `/proc`, where that is
+/// mounted. To look that entry up takes as long as to link.
+fn link_open(
+    file: &File,
+    folder: impl AsFd,
+    base: &str,
+    only_by_proc: &AtomicBool,
+) -> rustix::io::Result<()> {
+    if !only_by_proc.load(Ordering::Relaxed) {
+        match rustix::fs::linkat(file, "", &folder, base, AtFlags::EMPTY_PATH) {
+            // So it is refused; a folder that is gone says the same.
+            Err(Errno::NOENT) => {}
+            linked => return linked,
+        }
+    }
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(CWD, open, folder, base, AtFlags::SYMLINK_FOLLOW)?;
+    only_by_proc.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 /// Removes the temporary files of a folder that were last written before `older_than`.
@@ -198,4 +216,46 @@ pub(super) fn sweep(folder: &OwnedFd, older_than: SystemTime) -> rustix::io::Res
         folder::sync(folder)?;
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn nameless(folder: &File) -> Temporary<&File> {
+        let mut temporary = Temporary::nameless(folder, Mode::RUSR | Mode::WUSR).unwrap();
+        temporary.write(b"pack").unwrap();
+        temporary
+    }
+
+    #[test]
+    fn a_nameless_file_gets_its_name_by_itself_or_by_its_entry_in_proc() {
+        let folder = TempDir::new().unwrap();
+        let open = File::open(folder.path()).unwrap();
+        for (base, only_by_proc) in [("one", false), ("two", true)] {
+            let refused = AtomicBool::new(only_by_proc);
+            let temporary = nameless(&open);
+            link_open(&temporary.file, &open, base, &refused).unwrap();
+            let taken = link_open(&nameless(&open).file, &open, base, &refused);
+            assert_eq!(taken, Err(Errno::EXIST));
+            assert_eq!(std::fs::read(folder.path().join(base)).unwrap(), b"pack");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_refuses_nothing_for_others() {
+        let folder = TempDir::new().unwrap();
+        let open = File::open(folder.path()).unwrap();
+        let temporary = nameless(&open);
+        let gone = folder.path().join("gone");
+        std::fs::create_dir(&gone).unwrap();
+        let open_gone = File::open(&gone).unwrap();
+        std::fs::remove_dir(&gone).unwrap();
+        let only_by_proc = AtomicBool::new(false);
+        let linked = link_open(&temporary.file, &open_gone, "one", &only_by_proc);
+        assert_eq!(linked, Err(Errno::NOENT));
+        assert!(!only_by_proc.into_inner());
+    }
 }

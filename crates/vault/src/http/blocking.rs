@@ -29,14 +29,19 @@ const LISTINGS: usize = 64;
 /// Listings at a time of one client, so that none keeps the others from theirs.
 const LISTINGS_OF_ONE: usize = 8;
 
-/// A bounded number of threads for work that blocks.
+/// A bounded number of threads for work that blocks. Clones have the same places.
 #[derive(Clone, Debug)]
 pub struct Blocking {
+    shared: Arc<Shared>,
+    /// Whether the works need the storage that are begun by this one.
+    needs_storage: bool,
+}
+
+#[derive(Debug)]
+struct Shared {
     works: Arc<Semaphore>,
     /// So many of the works at a time may need the storage.
     storage_works: Arc<Semaphore>,
-    /// Whether those do that are begun by this one.
-    needs_storage: bool,
     short: Arc<Short>,
     listings: Arc<Semaphore>,
     /// The same places, as the clients have them.
@@ -53,21 +58,24 @@ impl Blocking {
     /// For `works` at a time.
     pub fn new(works: usize) -> Self {
         let works = works.max(1);
-        Self {
+        let shared = Shared {
             works: Arc::new(Semaphore::new(works)),
             storage_works: Arc::new(Semaphore::new(works - works / 4)),
-            needs_storage: false,
             short: Arc::new(Short::new(works)),
             listings: Arc::new(Semaphore::new(LISTINGS)),
             listings_of: Arc::new(Places::new(LISTINGS, LISTINGS_OF_ONE)),
+        };
+        Self {
+            shared: Arc::new(shared),
+            needs_storage: false,
         }
     }
 
     /// The same places, for work that needs the storage: it has three quarters of them.
     pub fn for_storage(&self) -> Self {
         Self {
+            shared: Arc::clone(&self.shared),
             needs_storage: true,
-            ..self.clone()
         }
     }
 
@@ -117,7 +125,7 @@ impl Blocking {
     ) -> Result<T> {
         let room = self.room().await?;
         let (answer, answered) = oneshot::channel();
-        self.short.begin(Box::new(move || {
+        self.shared.short.begin(Box::new(move || {
             work(Answer(answer));
             drop(room);
         }));
@@ -128,11 +136,11 @@ impl Blocking {
     /// none that others could have.
     async fn room(&self) -> Result<Room> {
         let of_storage = match self.needs_storage {
-            true => Some(place(&self.storage_works).await?),
+            true => Some(place(&self.shared.storage_works).await?),
             false => None,
         };
         Ok(Room {
-            _work: place(&self.works).await?,
+            _work: place(&self.shared.works).await?,
             _of_storage: of_storage,
         })
     }
@@ -140,18 +148,18 @@ impl Blocking {
     /// A place of those that one client has for listings; to be taken before [`Self::listing`], so
     /// that whoever waits for his own holds none that others wait for.
     pub(crate) async fn listing_of(&self, client: &str) -> Place {
-        self.listings_of.take(client).await
+        self.shared.listings_of.take(client).await
     }
 
     /// A place for a listing.
     pub(crate) async fn listing(&self) -> Result<OwnedSemaphorePermit> {
-        place(&self.listings).await
+        place(&self.shared.listings).await
     }
 
     /// Whether more than half of the places for listings are taken, so that whoever takes his
     /// slowly may soon keep others from theirs.
     pub(crate) fn are_listings_crowded(&self) -> bool {
-        self.listings.available_permits() < LISTINGS / 2
+        self.shared.listings.available_permits() < LISTINGS / 2
     }
 }
 

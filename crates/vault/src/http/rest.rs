@@ -35,9 +35,14 @@ const V2: HeaderValue = HeaderValue::from_static("application/vnd.x.restic.rest.
 /// The longest `Authorization` that is looked at.
 const LONGEST_AUTHORIZATION_BYTES: usize = 1024;
 
-/// Answers restic's protocol for a vault.
+/// Answers restic's protocol for a vault. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Rest {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
     vault: Vault,
     log: Published,
     blocking: Blocking,
@@ -49,11 +54,13 @@ impl Rest {
     /// For a vault.
     pub fn new(vault: Vault, log: Published, blocking: Blocking, limits: Limits) -> Self {
         Self {
-            vault,
-            log,
-            blocking,
-            limits: Arc::new(limits),
-            strangers: Strangers::new(),
+            shared: Arc::new(Shared {
+                vault,
+                log,
+                blocking,
+                limits: Arc::new(limits),
+                strangers: Strangers::new(),
+            }),
         }
     }
 
@@ -81,7 +88,8 @@ impl Rest {
         let answered = self.serve(request, route, peer, &mut note).await;
         let mut response = answered.unwrap_or_else(|error| {
             let token = note.token.as_deref();
-            self.vault
+            self.shared
+                .vault
                 .note_refusal(&error, is_deletion, token, Some(&repository));
             refusal(&error, peer, &note)
         });
@@ -111,17 +119,20 @@ impl Rest {
         }
         // Tiles are files of the storage; the rest is in the database.
         let blocking = match note.token.is_some() {
-            true => self.blocking.for_storage(),
-            false => self.blocking.clone(),
+            true => self.shared.blocking.for_storage(),
+            false => self.shared.blocking.clone(),
         };
-        let (log, kept) = (self.log.clone(), place.as_ref().map(TokenPlace::held));
+        let (log, kept) = (
+            self.shared.log.clone(),
+            place.as_ref().map(TokenPlace::held),
+        );
         let look = move || {
             let _kept = kept;
             log.file(&name)
         };
         let file = match note.token.is_some() || self.is_acquainted(request.headers()) {
             true => blocking.run(look).await?,
-            false => self.strangers.ask(peer, &blocking, look).await?,
+            false => self.shared.strangers.ask(peer, &blocking, look).await?,
         };
         let Some(bytes) = file else {
             return Ok(simple(StatusCode::NOT_FOUND, "The log has no such file"));
@@ -143,29 +154,33 @@ impl Rest {
     /// A right token never waits for the wrong ones of its address, and one that was right before
     /// for no strangers at all.
     pub(crate) async fn authenticate(&self, token: String, peer: &Peer) -> Result<Principal> {
-        if let Some(known) = self.vault.authenticate_known(&token) {
+        if let Some(known) = self.shared.vault.authenticate_known(&token) {
             return Ok(known);
         }
-        let vault = self.vault.clone();
+        let vault = self.shared.vault.clone();
         let is_acquainted = vault.is_acquainted(&token);
         let look = move || vault.authenticate(&token);
         if is_acquainted {
-            return self.blocking.run(look).await;
+            return self.shared.blocking.run(look).await;
         }
-        let principal = self.strangers.ask(peer, &self.blocking, look).await?;
+        let principal = self
+            .shared
+            .strangers
+            .ask(peer, &self.shared.blocking, look)
+            .await?;
         peer.enter(&principal.name)?;
         Ok(principal)
     }
 
     /// Whether somebody shows a token that was right before, on a page that is for everybody.
     fn is_acquainted(&self, headers: &HeaderMap) -> bool {
-        token_of(headers).is_some_and(|token| self.vault.is_acquainted(&token))
+        token_of(headers).is_some_and(|token| self.shared.vault.is_acquainted(&token))
     }
 
     /// The token of a request; that there is none is counted.
     fn token_of(&self, headers: &HeaderMap, repository: Option<&RepositoryPath>) -> Result<String> {
         token_of(headers).ok_or_else(|| {
-            self.vault.note_no_token(repository);
+            self.shared.vault.note_no_token(repository);
             Error::Unauthorized
         })
     }

@@ -51,7 +51,7 @@ impl Question {
     fn view(&self) -> Result<View> {
         match self.route.moment {
             Moment::Now => Ok(View::Now),
-            Moment::Time(recorded_ms) => self.rest.vault.as_of(recorded_ms),
+            Moment::Time(recorded_ms) => self.rest.shared.vault.as_of(recorded_ms),
             Moment::Leaves(leaves) => Ok(View::AsOf(leaves)),
         }
     }
@@ -59,24 +59,29 @@ impl Question {
     /// Where a file of a type is put: only locks need no storage.
     pub(super) fn blocking_to_put(&self, kind: FileType) -> Blocking {
         match kind {
-            FileType::Locks => self.rest.blocking.clone(),
-            _ => self.rest.blocking.for_storage(),
+            FileType::Locks => self.rest.shared.blocking.clone(),
+            _ => self.rest.shared.blocking.for_storage(),
         }
     }
 
     /// Where a file of a type is read: bytes that the database has, and heads, need no storage.
     fn blocking_to_get(&self, kind: FileType) -> Blocking {
         match kind {
-            FileType::Config | FileType::Locks => self.rest.blocking.clone(),
-            _ if self.method == Method::HEAD => self.rest.blocking.clone(),
-            _ => self.rest.blocking.for_storage(),
+            FileType::Config | FileType::Locks => self.rest.shared.blocking.clone(),
+            _ if self.method == Method::HEAD => self.rest.shared.blocking.clone(),
+            _ => self.rest.shared.blocking.for_storage(),
         }
     }
 
     /// Makes a repository; what room there is the storage is asked.
     pub(super) async fn create(self, principal: Principal, place: Kept) -> Result<Response> {
-        let blocking = self.rest.blocking.for_storage();
-        let create = move || self.rest.vault.create(&principal, &self.route.repository);
+        let blocking = self.rest.shared.blocking.for_storage();
+        let create = move || {
+            self.rest
+                .shared
+                .vault
+                .create(&principal, &self.route.repository)
+        };
         blocking.run_in(place, create).await?;
         Ok(done())
     }
@@ -99,7 +104,7 @@ impl Question {
     ) -> Result<()> {
         let blocking = self.blocking_to_put(name.kind());
         let take = move || {
-            let (vault, path) = (&self.rest.vault, &self.route.repository);
+            let (vault, path) = (&self.rest.shared.vault, &self.route.repository);
             let length_bytes = Some(content.len() as u64);
             let mut upload = vault.begin_put(&principal, path, name, length_bytes)?;
             upload.write_owned(content)?;
@@ -130,21 +135,22 @@ impl Question {
         blocking
             .run(move || {
                 let path = &self.route.repository;
-                let upload = self
-                    .rest
-                    .vault
-                    .begin_put(&principal, path, name, length_bytes)?;
+                let upload =
+                    self.rest
+                        .shared
+                        .vault
+                        .begin_put(&principal, path, name, length_bytes)?;
                 Ok(Taking(Apart::new((upload, place))))
             })
             .await
     }
 
     pub(super) async fn remove(self, principal: Principal, name: FileName) -> Result<Response> {
-        let blocking = self.rest.blocking.clone();
+        let blocking = self.rest.shared.blocking.clone();
         blocking
             .run(move || {
                 let path = &self.route.repository;
-                self.rest.vault.remove(&principal, path, name)
+                self.rest.shared.vault.remove(&principal, path, name)
             })
             .await?;
         Ok(done())
@@ -162,7 +168,7 @@ impl Question {
         blocking
             .run(move || {
                 let view = self.view()?;
-                let vault = &self.rest.vault;
+                let vault = &self.rest.shared.vault;
                 let file = vault.find(&principal, &self.route.repository, view, name)?;
                 let size_bytes = file.size_bytes();
                 let wanted = match self.headers.get(RANGE) {
@@ -200,15 +206,15 @@ impl Question {
     }
 
     pub(super) async fn list(self, principal: Principal, kind: FileType) -> Result<Response> {
-        let blocking = self.rest.blocking.clone();
-        let limits = Arc::clone(&self.rest.limits);
+        let blocking = self.rest.shared.blocking.clone();
+        let limits = Arc::clone(&self.rest.shared.limits);
         let is_v2 = self.headers.get(ACCEPT) == Some(&V2);
         let body = match self.method == Method::HEAD {
             // Nobody sees a list that is asked for by HEAD, so none is read.
             true => {
                 let check = move || {
                     let path = &self.route.repository;
-                    self.rest.vault.check_list(&principal, path)
+                    self.rest.shared.vault.check_list(&principal, path)
                 };
                 blocking.run(check).await?;
                 Body::empty()
@@ -241,6 +247,7 @@ impl Question {
         let mut before: &[u8] = b"[";
         let path = &self.route.repository;
         self.rest
+            .shared
             .vault
             .list(principal, path, view, kind, &mut |entry| {
                 let id = entry.id;
