@@ -1,0 +1,83 @@
+//! For how long a repository keeps things, and how far one person may raise that.
+
+use serde::{Deserialize, Serialize};
+
+use crate::DAY_MS;
+
+/// One person raises a period to this at most; more fills disks for years, and nobody can take it
+/// back.
+const MOST_BY_ONE_MS: i64 = 365 * DAY_MS;
+
+/// For how long a repository keeps what arrives, and what is asked to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keeping {
+    /// The least time from arrival to purge, in milliseconds.
+    pub retention_ms: i64,
+    /// The least time from tombstone to purge, in milliseconds.
+    pub grace_ms: i64,
+}
+
+/// What it means to go from one to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It stays as it is.
+    None,
+    /// It is raised, as far as one person may.
+    Raised,
+    /// It is raised, and further than that.
+    RaisedFar,
+    /// Something is kept for less long.
+    Lowered,
+}
+
+impl Keeping {
+    /// What a change to `other` means.
+    pub fn change_to(self, other: Self) -> Change {
+        let pairs = [
+            (self.retention_ms, other.retention_ms),
+            (self.grace_ms, other.grace_ms),
+        ];
+        if pairs.iter().any(|(from, to)| to < from) {
+            return Change::Lowered;
+        }
+        let raised = pairs.iter().filter(|(from, to)| to > from);
+        let mut change = Change::None;
+        for (from, to) in raised {
+            if *to > from.saturating_mul(2).min(MOST_BY_ONE_MS) {
+                return Change::RaisedFar;
+            }
+            change = Change::Raised;
+        }
+        change
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn days(retention: i64, grace: i64) -> Keeping {
+        Keeping {
+            retention_ms: retention * DAY_MS,
+            grace_ms: grace * DAY_MS,
+        }
+    }
+
+    #[test]
+    fn one_person_at_most_doubles_and_never_beyond_a_year() {
+        for (from, to, change) in [
+            (days(30, 30), days(30, 30), Change::None),
+            (days(30, 30), days(60, 30), Change::Raised),
+            (days(30, 30), days(60, 61), Change::RaisedFar),
+            (days(30, 30), days(61, 30), Change::RaisedFar),
+            (days(30, 30), days(90, 29), Change::Lowered),
+            (days(300, 30), days(365, 30), Change::Raised),
+            (days(300, 30), days(366, 30), Change::RaisedFar),
+            (days(400, 30), days(400, 60), Change::Raised),
+            (days(400, 30), days(401, 30), Change::RaisedFar),
+            (days(30, 30), days(36_500, 30), Change::RaisedFar),
+        ] {
+            assert_eq!(from.change_to(to), change, "{from:?} to {to:?}");
+        }
+    }
+}

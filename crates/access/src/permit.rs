@@ -1,0 +1,165 @@
+//! Permits: the proof that an act may happen now.
+//!
+//! **Architecture invariant:** a permit has no public constructor. Whoever has one holds what this
+//! crate has decided, and nothing else makes a vault act.
+
+use strongroom_model::Id;
+
+use crate::Refusal;
+use crate::act::{Act, By, Weight};
+use crate::factor::Shown;
+use crate::operation::is_agreed_to;
+use crate::operator::{Operator, OperatorId};
+use crate::role::Role;
+use crate::seal::UnderSeal;
+use crate::setup::Setup;
+use crate::world::World;
+
+/// That an act may happen now. It is used up by the act.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Permit {
+    act: Act,
+    way: Way,
+}
+
+/// By which way an act came to be permitted; the log tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// An operator does it at once.
+    Operator(OperatorId),
+    /// Several have agreed.
+    Operation {
+        /// To which operation.
+        id: Id,
+        /// Who asked for it.
+        asker: OperatorId,
+    },
+    /// Whoever has the vault's own folder does it, before there is any operator.
+    Folder,
+    /// Somebody holds a seal code.
+    SealCode,
+}
+
+impl Permit {
+    pub(crate) const fn new(act: Act, way: Way) -> Self {
+        Self { act, way }
+    }
+
+    /// What may happen.
+    pub const fn act(&self) -> &Act {
+        &self.act
+    }
+
+    /// By which way.
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+}
+
+/// Whether an operator may do an act at once.
+///
+/// # Errors
+/// [`Refusal::NeedsApproval`] where others have to agree; [`Refusal::NoOperator`],
+/// [`Refusal::NoRole`], [`Refusal::NotShown`], [`Refusal::Sealed`], [`Refusal::InSetUp`],
+/// [`Refusal::Never`].
+pub fn at_once(
+    world: &World<'_>,
+    (who, shown): (OperatorId, Shown),
+    act: Act,
+    now_ms: i64,
+) -> Result<Permit, Refusal> {
+    let operator = world.operator(who).ok_or(Refusal::NoOperator)?;
+    let weight = act.weight();
+    let (by, want) = match weight {
+        Weight::AtOnce(by, want) => (by, want),
+        Weight::Never(why) => return Err(Refusal::Never { why }),
+        Weight::ByApproval => match world.setup.at(now_ms) {
+            Setup::UnderWay { .. } => return in_set_up(world, operator, shown, act),
+            Setup::Unclaimed | Setup::Established => return Err(Refusal::NeedsApproval),
+        },
+    };
+    if is_agreed_to(world, &act) {
+        return Err(Refusal::NeedsApproval);
+    }
+    if world.seal.is_closed() && act.under_seal() == UnderSeal::Refused {
+        return Err(Refusal::Sealed);
+    }
+    check_by(operator, by)?;
+    if !shown.is_enough_for(want) {
+        return Err(Refusal::NotShown { hint: shown.hint() });
+    }
+    Ok(Permit::new(act, Way::Operator(who)))
+}
+
+/// Whether whoever has the vault's own folder may do an act: until somebody uses the first link, and
+/// nothing that would take approvals.
+///
+/// # Errors
+/// [`Refusal::NeedsApproval`], [`Refusal::NoOperator`], [`Refusal::Sealed`], [`Refusal::Never`].
+pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Refusal> {
+    if world.setup.at(now_ms) != Setup::Unclaimed {
+        return Err(Refusal::NoOperator);
+    }
+    match act.weight() {
+        Weight::AtOnce(..) if world.seal.is_closed() && act.under_seal() == UnderSeal::Refused => {
+            Err(Refusal::Sealed)
+        }
+        Weight::AtOnce(..) => Ok(Permit::new(act, Way::Folder)),
+        Weight::ByApproval => Err(Refusal::NeedsApproval),
+        Weight::Never(why) => Err(Refusal::Never { why }),
+    }
+}
+
+/// That a seal code, which was right and is used up, seals.
+///
+/// # Errors
+/// [`Refusal::NotNow`] where it is sealed.
+pub fn by_seal_code(world: &World<'_>) -> Result<Permit, Refusal> {
+    match world.seal.is_closed() {
+        true => Err(Refusal::NotNow {
+            what: "a seal that is closed",
+        }),
+        false => Ok(Permit::new(Act::Seal, Way::SealCode)),
+    }
+}
+
+/// In set-up the first operator invites alone, and nothing else that takes approvals is done.
+fn in_set_up(
+    world: &World<'_>,
+    operator: &Operator,
+    shown: Shown,
+    act: Act,
+) -> Result<Permit, Refusal> {
+    if !matches!(act, Act::AddOperator { .. }) {
+        return Err(Refusal::InSetUp);
+    }
+    if world.seal.is_closed() {
+        return Err(Refusal::Sealed);
+    }
+    if !operator.is(Role::Security) {
+        return Err(Refusal::NoRole {
+            role: Role::Security,
+        });
+    }
+    // Whoever invites has shown more than a password: he makes those who will approve.
+    match shown {
+        Shown::Passkey => Ok(Permit::new(act, Way::Operator(operator.id))),
+        _ => Err(Refusal::NotShown { hint: shown.hint() }),
+    }
+}
+
+fn check_by(operator: &Operator, by: By) -> Result<(), Refusal> {
+    let roles = match by {
+        By::Anybody => return Ok(()),
+        By::HimselfOr(himself, _) if operator.id == himself => return Ok(()),
+        By::HimselfOr(_, roles) | By::One(roles) => roles,
+    };
+    if roles.iter().any(|role| operator.is(role)) {
+        return Ok(());
+    }
+    match roles.iter().next() {
+        Some(role) => Err(Refusal::NoRole { role }),
+        None => Err(Refusal::NoOperator),
+    }
+}

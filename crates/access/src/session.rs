@@ -1,0 +1,96 @@
+//! Sessions: for how long somebody is believed who has shown who he is.
+
+use crate::factor::Shown;
+use crate::operator::OperatorId;
+use crate::{HOUR_MS, MINUTE_MS};
+
+/// Where a session is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// In a browser, on the vault's own pages.
+    Console,
+    /// In a browser, on the pages of another host that the vault lets people in to.
+    Host,
+    /// On the command line.
+    CommandLine,
+}
+
+/// Somebody who is signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Who.
+    pub operator: OperatorId,
+    /// Where.
+    pub place: Place,
+    /// What he has shown.
+    pub shown: Shown,
+    /// When, by vault time; where he has shown it anew, when he did.
+    pub shown_ms: i64,
+    /// When it began.
+    pub began_ms: i64,
+    /// When it was last used.
+    pub used_ms: i64,
+}
+
+impl Place {
+    /// How long a session lasts, however much it is used.
+    pub const fn lasts_ms(self) -> i64 {
+        match self {
+            Self::Console | Self::Host => 12 * HOUR_MS,
+            Self::CommandLine => HOUR_MS,
+        }
+    }
+
+    /// How long it lasts without being used.
+    pub const fn idle_ms(self) -> i64 {
+        match self {
+            Self::Console | Self::Host => 15 * MINUTE_MS,
+            Self::CommandLine => HOUR_MS,
+        }
+    }
+}
+
+impl Session {
+    /// Whether it counts at a moment.
+    pub fn counts_at(&self, now_ms: i64) -> bool {
+        let is_within = |since_ms: i64, most_ms: i64| now_ms.saturating_sub(since_ms) < most_ms;
+        is_within(self.began_ms, self.place.lasts_ms())
+            && is_within(self.used_ms, self.place.idle_ms())
+    }
+
+    /// Whether a factor was shown within a time, as what is guarded more strictly wants.
+    pub fn is_fresh_at(&self, now_ms: i64, within_ms: i64) -> bool {
+        self.counts_at(now_ms) && now_ms.saturating_sub(self.shown_ms) < within_ms
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(place: Place) -> Session {
+        Session {
+            operator: OperatorId(1),
+            place,
+            shown: Shown::Passkey,
+            shown_ms: 0,
+            began_ms: 0,
+            used_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_session_ends_when_it_is_idle_and_in_any_case_after_half_a_day() {
+        let mut console = session(Place::Console);
+        assert!(console.counts_at(15 * MINUTE_MS - 1));
+        assert!(!console.counts_at(15 * MINUTE_MS));
+        console.used_ms = 12 * HOUR_MS - 1;
+        assert!(console.counts_at(12 * HOUR_MS - 1));
+        assert!(!console.counts_at(12 * HOUR_MS));
+        assert!(!console.is_fresh_at(11 * HOUR_MS, HOUR_MS));
+        let mut line = session(Place::CommandLine);
+        assert!(line.counts_at(HOUR_MS - 1));
+        line.used_ms = HOUR_MS;
+        assert!(!line.counts_at(HOUR_MS));
+    }
+}

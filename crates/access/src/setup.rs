@@ -1,0 +1,141 @@
+//! The first days, which come once, and the way back in where all operators are gone.
+//!
+//! ```text
+//!              first link used               72 h, or closed
+//!   Unclaimed ────────────────▶ Under way ───────────────────▶ Established
+//! ```
+
+use crate::{DAY_MS, HOUR_MS, Refusal};
+
+/// Set-up takes this long at most.
+pub const LASTS_MS: i64 = 72 * HOUR_MS;
+
+/// So long everybody can hear of a recovery before it gives a link.
+pub const RECOVERY_WAITS_MS: i64 = 7 * DAY_MS;
+
+/// Where the set-up of a vault stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// Nobody has used the first link.
+    Unclaimed,
+    /// The first operator invites alone.
+    UnderWay {
+        /// Since when, by vault time.
+        since_ms: i64,
+    },
+    /// It is over, for ever.
+    Established,
+}
+
+/// A recovery of the operators, asked for on the vault's own host with the code on paper.
+///
+/// ```text
+///               7 d
+///   Announced ──────▶ Due ──▶ a first link, and no set-up
+///       │ stopped by any operator
+///       ▼
+///    Stopped
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// It was asked for.
+    Announced {
+        /// When, by vault time.
+        at_ms: i64,
+    },
+    /// An operator has stopped it.
+    Stopped,
+    /// It gave its link.
+    Used,
+}
+
+impl Setup {
+    /// Where it stands at a moment.
+    #[must_use]
+    pub const fn at(self, now_ms: i64) -> Self {
+        match self {
+            Self::UnderWay { since_ms } if now_ms.saturating_sub(since_ms) >= LASTS_MS => {
+                Self::Established
+            }
+            other => other,
+        }
+    }
+
+    /// The first link is used.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] where it was before.
+    pub const fn claim(self, now_ms: i64) -> Result<Self, Refusal> {
+        match self {
+            Self::Unclaimed => Ok(Self::UnderWay { since_ms: now_ms }),
+            Self::UnderWay { .. } | Self::Established => Err(Refusal::NotNow { what: "set-up" }),
+        }
+    }
+
+    /// Somebody ends it before its time.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] where it is not under way.
+    pub const fn close(self, now_ms: i64) -> Result<Self, Refusal> {
+        match self.at(now_ms) {
+            Self::UnderWay { .. } => Ok(Self::Established),
+            Self::Unclaimed | Self::Established => Err(Refusal::NotNow { what: "set-up" }),
+        }
+    }
+}
+
+impl Recovery {
+    /// Any operator stops it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotNow`] where it has ended.
+    pub const fn stop(self) -> Result<Self, Refusal> {
+        match self {
+            Self::Announced { .. } => Ok(Self::Stopped),
+            Self::Stopped | Self::Used => Err(Refusal::NotNow { what: "a recovery" }),
+        }
+    }
+
+    /// It gives its link, once.
+    ///
+    /// # Errors
+    /// [`Refusal::Waits`] before its time, [`Refusal::NotNow`] where it has ended.
+    pub const fn take_link(self, now_ms: i64) -> Result<Self, Refusal> {
+        match self {
+            Self::Announced { at_ms } => {
+                let due_ms = at_ms.saturating_add(RECOVERY_WAITS_MS);
+                match now_ms >= due_ms {
+                    true => Ok(Self::Used),
+                    false => Err(Refusal::Waits { due_ms }),
+                }
+            }
+            Self::Stopped | Self::Used => Err(Refusal::NotNow { what: "a recovery" }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_up_comes_once_and_ends_by_itself() {
+        let under_way = Setup::Unclaimed.at(i64::MAX).claim(10).unwrap();
+        assert_eq!(under_way.at(10 + LASTS_MS - 1), under_way);
+        assert_eq!(under_way.at(10 + LASTS_MS), Setup::Established);
+        assert!(under_way.claim(11).is_err());
+        assert_eq!(under_way.close(11), Ok(Setup::Established));
+        assert!(under_way.close(10 + LASTS_MS).is_err());
+        assert!(Setup::Established.claim(12).is_err());
+    }
+
+    #[test]
+    fn a_recovery_waits_a_week_gives_one_link_and_none_where_it_was_stopped() {
+        let announced = Recovery::Announced { at_ms: 5 };
+        let due_ms = 5 + RECOVERY_WAITS_MS;
+        assert_eq!(announced.take_link(due_ms - 1), Err(Refusal::Waits { due_ms }));
+        let used = announced.take_link(due_ms).unwrap();
+        assert!(used.take_link(due_ms).is_err() && used.stop().is_err());
+        assert!(announced.stop().unwrap().take_link(due_ms).is_err());
+    }
+}

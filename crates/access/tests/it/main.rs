@@ -1,0 +1,5 @@
+//! The deciders, attacked.
+
+mod attacks;
+mod powers;
+mod scene;
