@@ -43,7 +43,7 @@ impl Rule {
     /// has set a number wants it kept.
     pub const fn least(self) -> usize {
         match self.yeses > FEWEST_YESES {
-            true => self.yeses + 1,
+            true => self.yeses.saturating_add(1),
             false => 1,
         }
     }

@@ -179,6 +179,15 @@ fn a_rule_of_more_yeses_keeps_as_many_people() {
 }
 
 #[test]
+fn a_rule_that_no_number_of_people_could_keep_is_refused() {
+    let mut scene = Scene::with(3);
+    let rule = Rule { yeses: usize::MAX };
+    let least = usize::MAX;
+    let refused = scene.ask(0, Act::SetRule { rule });
+    assert_eq!(refused, Err(Refusal::TooFewLeft { least }));
+}
+
+#[test]
 fn who_is_alone_waits_two_weeks_and_of_two_the_other_decides() {
     let mut alone = Scene::with(1);
     assert!(alone.world().is_one_person());
