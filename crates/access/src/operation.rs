@@ -35,7 +35,7 @@ pub const MOST_ASKED: usize = 20;
 /// An operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Its id: the SHA-256 of its subject, of who asks and of random bytes. This is what a yes is to.
+    /// Its id: the SHA-256 of its contents, of who asks and of random bytes. This is what a yes is to.
     pub id: Id,
     /// What shall be done.
     pub act: Act,
@@ -78,10 +78,27 @@ pub enum End {
     Stopped(OperatorId),
 }
 
-/// The subject of an act: the SHA-256 of its contents. What is asked for twice has the same.
-pub fn subject(act: &Act) -> Id {
+/// The SHA-256 of the exact contents of an act.
+fn contents(act: &Act) -> Id {
     // Such an act has nothing in it that JSON could not hold.
     Id::of(&serde_json::to_vec(act).unwrap_or_default())
+}
+
+/// The subject of an act, by which it is known who has stopped the same before. What is asked for
+/// twice has the same.
+///
+/// **Security:** what a repository keeps now is not in it. One person raises that at once, and with
+/// each time he could stop the same once more.
+pub fn subject(act: &Act) -> Id {
+    match act {
+        Act::Keep { repository, to, .. } => contents(&Act::Keep {
+            repository: repository.clone(),
+            from: *to,
+            to: *to,
+            is_compliant: false,
+        }),
+        other => contents(other),
+    }
 }
 
 /// Asks for an operation; `nonce` is random, and makes its id one that nobody has signed before.
@@ -113,7 +130,7 @@ pub fn ask(
     }
     check(world, &act, now_ms)?;
     let Needs { yeses, .. } = needs(world, &act, asker)?;
-    let mut seed = subject(&act).as_bytes().to_vec();
+    let mut seed = contents(&act).as_bytes().to_vec();
     seed.extend_from_slice(&asker.0.to_le_bytes());
     seed.extend_from_slice(nonce);
     Ok(Operation {
@@ -183,7 +200,8 @@ impl Operation {
         Ok(())
     }
 
-    /// Somebody stops it while it waits; `has_stopped` where he has stopped the same subject before.
+    /// Somebody stops it while it waits; `has_stopped` where he has stopped the same subject before,
+    /// which others may outvote, and nobody alone.
     /// Whoever asked for it withdraws it.
     ///
     /// # Errors
@@ -214,7 +232,8 @@ impl Operation {
                 reason: "is about himself",
             });
         }
-        if has_stopped && end != End::Withdrawn {
+        // Where others have not approved it again, as where one person is alone, each stop counts.
+        if has_stopped && end != End::Withdrawn && self.valid(world) > 0 {
             return Err(Refusal::StoppedBefore);
         }
         self.state = State::Ended(end);

@@ -131,6 +131,35 @@ fn one_person_stops_the_same_once() {
 }
 
 #[test]
+fn what_nobody_else_approves_is_stopped_each_time() {
+    let mut scene = Scene::with(2);
+    scene.operators[1].roles = Roles::NONE.with(Role::Keeper);
+    for _ in 0..3 {
+        let asked = scene.ask(0, keep(60, 30)).unwrap();
+        scene.pass(DAY_MS);
+        scene.stop(1, asked).unwrap();
+    }
+}
+
+#[test]
+fn raising_a_little_gives_nobody_another_turn_to_stop_a_lowering() {
+    let mut scene = Scene::with(3);
+    let first = scene.ask(0, keep(60, 30)).unwrap();
+    scene.say_yes(1, first).unwrap();
+    scene.say_yes(2, first).unwrap();
+    scene.stop(2, first).unwrap();
+    scene.at_once(2, keep(60, 61)).unwrap();
+    let second = scene.ask(0, keep(61, 30)).unwrap();
+    scene.say_yes(1, second).unwrap();
+    scene.say_yes(2, second).unwrap();
+    assert_eq!(scene.stop(2, second), Err(Refusal::StoppedBefore));
+    let other = scene.ask(0, keep(61, 29)).unwrap();
+    scene.say_yes(1, other).unwrap();
+    scene.say_yes(2, other).unwrap();
+    scene.stop(2, other).unwrap();
+}
+
+#[test]
 fn the_last_security_operator_stays() {
     let mut scene = Scene::with(1);
     for act in [
