@@ -62,7 +62,7 @@ impl Permit {
 /// # Errors
 /// [`Refusal::NeedsApproval`] where others have to agree; [`Refusal::NoOperator`],
 /// [`Refusal::NoRole`], [`Refusal::NotShown`], [`Refusal::Sealed`], [`Refusal::InSetUp`],
-/// [`Refusal::Never`].
+/// [`Refusal::NotFirst`], [`Refusal::Never`].
 pub fn at_once(
     world: &World<'_>,
     (who, shown): (OperatorId, Shown),
@@ -75,7 +75,9 @@ pub fn at_once(
         Weight::AtOnce(by, want) => (by, want),
         Weight::Never(why) => return Err(Refusal::Never { why }),
         Weight::ByApproval => match world.setup.at(now_ms) {
-            Setup::UnderWay { .. } => return in_set_up(world, operator, shown, act),
+            Setup::UnderWay { first, .. } => {
+                return in_set_up(world, (operator, shown), first, act);
+            }
             Setup::Unclaimed | Setup::Established => return Err(Refusal::NeedsApproval),
         },
     };
@@ -105,6 +107,8 @@ pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Ref
         Weight::AtOnce(..) if world.seal.is_closed() && act.under_seal() == UnderSeal::Refused => {
             Err(Refusal::Sealed)
         }
+        // A folder is nobody, and has no factors and no sessions.
+        Weight::AtOnce(By::HimselfOr(..), _) => Err(Refusal::NoOperator),
         Weight::AtOnce(..) => Ok(Permit::new(act, Way::Folder)),
         Weight::ByApproval => Err(Refusal::NeedsApproval),
         Weight::Never(why) => Err(Refusal::Never { why }),
@@ -127,8 +131,8 @@ pub fn by_seal_code(world: &World<'_>) -> Result<Permit, Refusal> {
 /// In set-up the first operator invites alone, and nothing else that takes approvals is done.
 fn in_set_up(
     world: &World<'_>,
-    operator: &Operator,
-    shown: Shown,
+    (operator, shown): (&Operator, Shown),
+    first: OperatorId,
     act: Act,
 ) -> Result<Permit, Refusal> {
     if !matches!(act, Act::AddOperator { .. }) {
@@ -136,6 +140,10 @@ fn in_set_up(
     }
     if world.seal.is_closed() {
         return Err(Refusal::Sealed);
+    }
+    // Otherwise one who was invited and is stolen would invite as many as the rule asks for.
+    if operator.id != first {
+        return Err(Refusal::NotFirst);
     }
     if !operator.is(Role::Security) {
         return Err(Refusal::NoRole {

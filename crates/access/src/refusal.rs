@@ -52,6 +52,9 @@ pub enum Refusal {
     /// It cannot be in set-up.
     #[error("Nothing can be lowered while the vault is set up")]
     InSetUp,
+    /// It is for the first operator alone.
+    #[error("While the vault is set up only its first operator does this")]
+    NotFirst,
     /// It can never be done.
     #[error("This can never be done: {why}")]
     Never {

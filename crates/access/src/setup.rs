@@ -5,6 +5,7 @@
 //!   Unclaimed ────────────────▶ Under way ───────────────────▶ Established
 //! ```
 
+use crate::operator::OperatorId;
 use crate::{DAY_MS, HOUR_MS, Refusal};
 
 /// Set-up takes this long at most.
@@ -22,6 +23,8 @@ pub enum Setup {
     UnderWay {
         /// Since when, by vault time.
         since_ms: i64,
+        /// Who is the first: nobody whom he invites invites others.
+        first: OperatorId,
     },
     /// It is over, for ever.
     Established,
@@ -54,31 +57,35 @@ impl Setup {
     #[must_use]
     pub const fn at(self, now_ms: i64) -> Self {
         match self {
-            Self::UnderWay { since_ms } if now_ms.saturating_sub(since_ms) >= LASTS_MS => {
+            Self::UnderWay { since_ms, .. } if now_ms.saturating_sub(since_ms) >= LASTS_MS => {
                 Self::Established
             }
             other => other,
         }
     }
 
-    /// The first link is used.
+    /// The first link is used, by `first`.
     ///
     /// # Errors
     /// [`Refusal::NotNow`] where it was before.
-    pub const fn claim(self, now_ms: i64) -> Result<Self, Refusal> {
+    pub const fn claim(self, first: OperatorId, now_ms: i64) -> Result<Self, Refusal> {
         match self {
-            Self::Unclaimed => Ok(Self::UnderWay { since_ms: now_ms }),
+            Self::Unclaimed => Ok(Self::UnderWay {
+                since_ms: now_ms,
+                first,
+            }),
             Self::UnderWay { .. } | Self::Established => Err(Refusal::NotNow { what: "set-up" }),
         }
     }
 
-    /// Somebody ends it before its time.
+    /// The first operator ends it before its time.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] where it is not under way.
-    pub const fn close(self, now_ms: i64) -> Result<Self, Refusal> {
+    /// [`Refusal::NotFirst`] where somebody else would, [`Refusal::NotNow`] where it is not under way.
+    pub const fn close(self, who: OperatorId, now_ms: i64) -> Result<Self, Refusal> {
         match self.at(now_ms) {
-            Self::UnderWay { .. } => Ok(Self::Established),
+            Self::UnderWay { first, .. } if first.0 == who.0 => Ok(Self::Established),
+            Self::UnderWay { .. } => Err(Refusal::NotFirst),
             Self::Unclaimed | Self::Established => Err(Refusal::NotNow { what: "set-up" }),
         }
     }
@@ -120,13 +127,15 @@ mod tests {
 
     #[test]
     fn set_up_comes_once_and_ends_by_itself() {
-        let under_way = Setup::Unclaimed.at(i64::MAX).claim(10).unwrap();
+        let (first, second) = (OperatorId(1), OperatorId(2));
+        let under_way = Setup::Unclaimed.at(i64::MAX).claim(first, 10).unwrap();
         assert_eq!(under_way.at(10 + LASTS_MS - 1), under_way);
         assert_eq!(under_way.at(10 + LASTS_MS), Setup::Established);
-        assert!(under_way.claim(11).is_err());
-        assert_eq!(under_way.close(11), Ok(Setup::Established));
-        assert!(under_way.close(10 + LASTS_MS).is_err());
-        assert!(Setup::Established.claim(12).is_err());
+        assert!(under_way.claim(second, 11).is_err());
+        assert_eq!(under_way.close(second, 11), Err(Refusal::NotFirst));
+        assert_eq!(under_way.close(first, 11), Ok(Setup::Established));
+        assert!(under_way.close(first, 10 + LASTS_MS).is_err());
+        assert!(Setup::Established.claim(first, 12).is_err());
     }
 
     #[test]

@@ -355,6 +355,7 @@ fn in_set_up_one_invites_alone_and_nothing_is_lowered() {
     let mut scene = Scene::with(1);
     scene.setup = Setup::UnderWay {
         since_ms: scene.now_ms,
+        first: id(0),
     };
     let invite = Act::AddOperator {
         name: "second".parse().unwrap(),
@@ -368,6 +369,22 @@ fn in_set_up_one_invites_alone_and_nothing_is_lowered() {
 }
 
 #[test]
+fn in_set_up_whoever_was_invited_invites_nobody() {
+    let mut scene = Scene::with(2);
+    scene.setup = Setup::UnderWay {
+        since_ms: scene.now_ms,
+        first: id(0),
+    };
+    let invite = Act::AddOperator {
+        name: "accomplice".parse().unwrap(),
+        roles: Roles::ALL,
+    };
+    assert_eq!(scene.at_once(1, invite.clone()), Err(Refusal::NotFirst));
+    assert_eq!(scene.ask(1, invite.clone()), Err(Refusal::InSetUp));
+    scene.at_once(0, invite).unwrap();
+}
+
+#[test]
 fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
     let mut scene = Scene::with(1);
     let token = Act::RevokeToken {
@@ -377,6 +394,9 @@ fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
     assert_eq!(refused, Err(Refusal::NoOperator));
     scene.setup = Setup::Unclaimed;
     assert!(permit::by_folder(&scene.world(), token, scene.now_ms).is_ok());
+    let enrol = Act::Enrol { operator: id(0) };
+    let enrolled = permit::by_folder(&scene.world(), enrol, scene.now_ms);
+    assert_eq!(enrolled, Err(Refusal::NoOperator));
     let lowered = permit::by_folder(&scene.world(), keep(60, 30), scene.now_ms);
     assert_eq!(lowered, Err(Refusal::NeedsApproval));
 }
