@@ -156,6 +156,27 @@ impl Operation {
         }
     }
 
+    /// Where its life stands at a moment in a vault: what was not done for a while after it was due has
+    /// lapsed too. Under the seal that stands still.
+    pub fn stands_at(&self, world: &World<'_>, now_ms: i64) -> State {
+        let stands_still =
+            world.seal.is_closed() && self.act.under_seal() == UnderSeal::Refused;
+        match (self.state_at(now_ms), self.due_ms(world)) {
+            (State::Waiting { .. }, Ok(due_ms))
+                if !stands_still && now_ms.saturating_sub(due_ms) >= LAPSES_MS =>
+            {
+                State::Ended(End::Lapsed)
+            }
+            (state, _) => state,
+        }
+    }
+
+    /// Writes down what has lapsed. Whoever closes the seal does that to all operations first: behind
+    /// the seal they wait anew, and what had lapsed before it must not.
+    pub fn settle(&mut self, world: &World<'_>, now_ms: i64) {
+        self.state = self.stands_at(world, now_ms);
+    }
+
     /// Somebody says yes, by a passkey that has signed `signed`.
     ///
     /// # Errors
@@ -186,7 +207,7 @@ impl Operation {
             });
         }
         self.check_other(who, "approves")?;
-        let (State::Asked | State::Waiting { .. }) = self.state_at(now_ms) else {
+        let (State::Asked | State::Waiting { .. }) = self.stands_at(world, now_ms) else {
             return Err(Refusal::NotNow {
                 what: "that operation",
             });
@@ -217,7 +238,7 @@ impl Operation {
         if !shown.is_enough_for(Want::Ask) {
             return Err(Refusal::NotShown { hint: shown.hint() });
         }
-        let end = match self.state_at(now_ms) {
+        let end = match self.stands_at(world, now_ms) {
             State::Asked | State::Waiting { .. } if who == self.asker => End::Withdrawn,
             State::Waiting { .. } => End::Stopped(who),
             _ => {

@@ -318,6 +318,29 @@ fn under_the_seal_waiting_stands_still_and_begins_anew_behind_it() {
 }
 
 #[test]
+fn a_seal_brings_back_nothing_that_has_lapsed() {
+    let mut scene = Scene::with(3);
+    let lower = scene.ask(0, keep(60, 30)).unwrap();
+    scene.say_yes(1, lower).unwrap();
+    scene.say_yes(2, lower).unwrap();
+    scene.pass(DELAY_MS + LAPSES_MS);
+    assert!(scene.stop(1, lower).is_err(), "there is nothing to stop");
+    scene.at_once(0, Act::Seal).unwrap();
+    let leaf = scene.seal_leaf().unwrap();
+    let unseal = scene.ask(0, Act::Unseal { leaf }).unwrap();
+    scene.say_yes(1, unseal).unwrap();
+    scene.say_yes(2, unseal).unwrap();
+    scene.pass(DAY_MS);
+    scene.perform(unseal).unwrap();
+    scene.pass(DELAY_MS);
+    assert!(scene.perform(lower).is_err());
+    assert_eq!(
+        scene.operations[lower].state,
+        State::Ended(End::Lapsed)
+    );
+}
+
+#[test]
 fn under_the_seal_access_is_taken_away_at_once() {
     let mut scene = Scene::with(3);
     scene.at_once(0, Act::Seal).unwrap();

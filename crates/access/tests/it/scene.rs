@@ -148,7 +148,14 @@ impl Scene {
         let now_ms = self.now_ms;
         self.leaves += 1;
         match permit.act() {
-            Act::Seal => self.seal = self.seal.close(now_ms, self.leaves).unwrap_or(self.seal),
+            Act::Seal => {
+                let mut operations = std::mem::take(&mut self.operations);
+                for operation in &mut operations {
+                    operation.settle(&self.world(), now_ms);
+                }
+                self.operations = operations;
+                self.seal = self.seal.close(now_ms, self.leaves).unwrap_or(self.seal);
+            }
             Act::Unseal { leaf } => self.seal = self.seal.open(*leaf, now_ms).unwrap(),
             Act::Suspend { operator } => self.befall(*operator, Event::Suspended),
             Act::Reinstate { operator } => self.befall(*operator, Event::Reinstated),
