@@ -15,8 +15,10 @@ pub const RECOVERY_CODES: usize = 10;
 /// What was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Shown {
-    /// A passkey, with the person verified by it.
+    /// A passkey, with the person verified by it, for what is decided here and for nothing before it.
     Passkey,
+    /// A session in a browser that a passkey began.
+    PasskeyBefore,
     /// A password and a code of TOTP, both right.
     PasswordAndTotp,
     /// A recovery code, in place of one lost factor.
@@ -71,14 +73,17 @@ pub struct Factors {
 }
 
 impl Shown {
-    /// Whether this is enough for what somebody wants. A passkey has to be shown anew to approve and
-    /// to enrol, which whoever takes it sees to.
+    /// Whether this is enough for what somebody wants. To approve and to enrol a passkey has to be
+    /// shown anew: whoever holds a session holds no passkey.
     pub const fn is_enough_for(self, want: Want) -> bool {
         match (self, want) {
             (Self::Passkey, _) | (Self::RecoveryCode, Want::Enrol) => true,
-            (Self::PasswordAndTotp | Self::Elsewhere, Want::Approve | Want::Enrol)
+            (
+                Self::PasskeyBefore | Self::PasswordAndTotp | Self::Elsewhere,
+                Want::Approve | Want::Enrol,
+            )
             | (Self::RecoveryCode, _) => false,
-            (Self::PasswordAndTotp | Self::Elsewhere, _) => true,
+            (Self::PasskeyBefore | Self::PasswordAndTotp | Self::Elsewhere, _) => true,
         }
     }
 
@@ -86,6 +91,7 @@ impl Shown {
     pub const fn hint(self) -> &'static str {
         match self {
             Self::Passkey => "",
+            Self::PasskeyBefore => "show your passkey once more",
             Self::PasswordAndTotp => "show a passkey",
             Self::RecoveryCode => "a recovery code only replaces a lost factor; then sign in by that",
             Self::Elsewhere => "open the vault's pages in a browser and show a passkey there",
@@ -122,7 +128,7 @@ mod tests {
             assert!(Shown::Passkey.is_enough_for(want));
             let code = Shown::RecoveryCode.is_enough_for(want);
             assert_eq!(code, want == Want::Enrol, "{want:?}");
-            for shown in [Shown::PasswordAndTotp, Shown::Elsewhere] {
+            for shown in [Shown::PasskeyBefore, Shown::PasswordAndTotp, Shown::Elsewhere] {
                 let is_enough = !matches!(want, Want::Approve | Want::Enrol);
                 assert_eq!(shown.is_enough_for(want), is_enough, "{shown:?} {want:?}");
             }

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use strongroom_model::Id;
 
 use crate::act::{Act, Weight};
-use crate::factor::{Shown, Want};
-use crate::operator::OperatorId;
+use crate::factor::{FEWEST, Shown, Want};
+use crate::operator::{Operator, OperatorId};
 use crate::permit::{Permit, Way};
 use crate::role::Role;
 use crate::rule::{Needs, needs};
@@ -130,6 +130,11 @@ pub fn ask(
     }
     check(world, &act, now_ms)?;
     let Needs { yeses, .. } = needs(world, &act, asker)?;
+    // What nobody else approves is as good as approved by asking, and a seal takes a passkey to open.
+    let takes_passkey = yeses == 0 || matches!(act, Act::Unseal { .. });
+    if takes_passkey && !shown.is_enough_for(Want::Approve) {
+        return Err(Refusal::NotShown { hint: shown.hint() });
+    }
     let mut seed = contents(&act).as_bytes().to_vec();
     seed.extend_from_slice(&asker.0.to_le_bytes());
     seed.extend_from_slice(nonce);
@@ -342,6 +347,11 @@ pub(crate) fn is_agreed_to(world: &World<'_>, act: &Act) -> bool {
     world.seal.is_closed() && act.under_seal() == UnderSeal::WithoutDelay
 }
 
+/// Whether an act leaves an operator enough factors.
+fn has_to_spare(operator: &Operator, act: &Act) -> bool {
+    matches!(act, Act::RemoveFactor { .. }) && operator.factors.count() > FEWEST
+}
+
 /// What must hold of the vault, whoever agrees: when it is asked for, at each yes, and when it is
 /// done.
 fn check(world: &World<'_>, act: &Act, now_ms: i64) -> Result<(), Refusal> {
@@ -356,7 +366,7 @@ fn check(world: &World<'_>, act: &Act, now_ms: i64) -> Result<(), Refusal> {
     if let Some(operator) = act.unmakes()
         && world
             .operator(operator)
-            .is_some_and(|operator| operator.is(Role::Security))
+            .is_some_and(|operator| operator.is(Role::Security) && !has_to_spare(operator, act))
     {
         let least = match act {
             // Whoever is suspended comes back, and it has to be quick.

@@ -64,7 +64,7 @@ pub fn needs(world: &World<'_>, act: &Act, asker: OperatorId) -> Result<Needs, R
         .filter(|who| who.id != asker && Some(who.id) != act.about())
         .count();
     match (security().count(), others) {
-        (1, 0) if security().all(|who| who.id == asker) && act.about() != Some(asker) => Ok(Needs {
+        (1, 0) if security().all(|who| who.id == asker) => Ok(Needs {
             yeses: 0,
             delay_ms: delay_ms.max(ALONE_MS),
         }),

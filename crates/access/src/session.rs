@@ -58,6 +58,17 @@ impl Session {
             && is_within(self.used_ms, self.place.idle_ms())
     }
 
+    /// What whoever has it shows by it at a moment; `None` where it does not count, or is for the pages
+    /// of another host.
+    pub fn shown_at(&self, now_ms: i64) -> Option<Shown> {
+        match (self.counts_at(now_ms), self.place, self.shown) {
+            (false, ..) | (true, Place::Host, _) => None,
+            (true, Place::CommandLine, _) => Some(Shown::Elsewhere),
+            (true, Place::Console, Shown::Passkey) => Some(Shown::PasskeyBefore),
+            (true, Place::Console, shown) => Some(shown),
+        }
+    }
+
     /// Whether a factor was shown within a time, as what is guarded more strictly wants.
     pub fn is_fresh_at(&self, now_ms: i64, within_ms: i64) -> bool {
         self.counts_at(now_ms) && now_ms.saturating_sub(self.shown_ms) < within_ms
@@ -77,6 +88,15 @@ mod tests {
             began_ms: 0,
             used_ms: 0,
         }
+    }
+
+    #[test]
+    fn a_session_shows_no_passkey_and_none_of_another_host_shows_anything() {
+        let shown_at = |place, now_ms| session(place).shown_at(now_ms);
+        assert_eq!(shown_at(Place::Console, 0), Some(Shown::PasskeyBefore));
+        assert_eq!(shown_at(Place::CommandLine, 0), Some(Shown::Elsewhere));
+        assert_eq!(shown_at(Place::Host, 0), None);
+        assert_eq!(shown_at(Place::Console, 15 * MINUTE_MS), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The attacks of docs/people.md, by name.
 
-use strongroom_access::operation::{End, LAPSES_MS, MOST_ASKED, State};
+use strongroom_access::operation::{self, End, LAPSES_MS, MOST_ASKED, State};
 use strongroom_access::rule::ALONE_MS;
 use strongroom_access::{Act, Factors, Refusal, Role, Roles, Rule, Seal, Setup, Shown, permit};
 use strongroom_model::Id;
@@ -73,7 +73,12 @@ fn only_a_passkey_approves_and_only_for_whoever_is_there_for_it() {
     let role = Role::Security;
     assert_eq!(scene.say_yes(2, asked), Err(Refusal::NoRole { role }));
     let signed = scene.operations[asked].id;
-    for shown in [Shown::PasswordAndTotp, Shown::Elsewhere, Shown::RecoveryCode] {
+    for shown in [
+        Shown::PasskeyBefore,
+        Shown::PasswordAndTotp,
+        Shown::Elsewhere,
+        Shown::RecoveryCode,
+    ] {
         let mut operation = scene.operations[asked].clone();
         let said = operation.say_yes(&scene.world(), (id(1), shown), &signed, scene.now_ms);
         assert!(matches!(said, Err(Refusal::NotShown { .. })), "{shown:?}");
@@ -84,6 +89,39 @@ fn only_a_passkey_approves_and_only_for_whoever_is_there_for_it() {
     assert!(matches!(said, Err(Refusal::NotShown { .. })));
     scene.pass(DELAY_MS);
     scene.say_yes(1, asked).unwrap();
+}
+
+#[test]
+fn what_nobody_else_approves_and_an_unsealing_are_asked_for_with_a_passkey() {
+    let mut alone = Scene::with(1);
+    let mut three = Scene::with(3);
+    three.at_once(0, Act::Seal).unwrap();
+    let leaf = three.seal_leaf().unwrap();
+    for shown in [Shown::PasskeyBefore, Shown::PasswordAndTotp, Shown::Elsewhere] {
+        let by = (id(0), shown);
+        for (scene, act) in [(&alone, keep(60, 30)), (&three, Act::Unseal { leaf })] {
+            let asked = operation::ask(&scene.world(), by, act, &[0; 32], 0, scene.now_ms);
+            assert!(matches!(asked, Err(Refusal::NotShown { .. })), "{shown:?}");
+        }
+    }
+    alone.ask(0, keep(60, 30)).unwrap();
+    three.ask(0, Act::Unseal { leaf }).unwrap();
+}
+
+#[test]
+fn a_stolen_session_neither_approves_nor_enrols() {
+    let scene = Scene::with(3);
+    let enrol = Act::Enrol { operator: id(0) };
+    for (shown, may) in [
+        (Shown::Passkey, true),
+        (Shown::PasskeyBefore, false),
+        (Shown::PasswordAndTotp, false),
+        (Shown::Elsewhere, false),
+    ] {
+        let by = (id(0), shown);
+        let enrolled = permit::at_once(&scene.world(), by, enrol.clone(), scene.now_ms);
+        assert_eq!(enrolled.is_ok(), may, "{shown:?}");
+    }
 }
 
 #[test]
@@ -214,6 +252,30 @@ fn a_rule_that_no_number_of_people_could_keep_is_refused() {
     let least = usize::MAX;
     let refused = scene.ask(0, Act::SetRule { rule });
     assert_eq!(refused, Err(Refusal::TooFewLeft { least }));
+}
+
+#[test]
+fn a_stolen_factor_goes_where_enough_are_left() {
+    let remove = |who| Act::RemoveFactor {
+        operator: id(who),
+        factor: 1,
+    };
+    let mut alone = Scene::with(1);
+    let asked = alone.ask(0, remove(0)).unwrap();
+    alone.pass(ALONE_MS);
+    alone.perform(asked).unwrap();
+    let least = 1;
+    assert_eq!(alone.ask(0, remove(0)), Err(Refusal::TooFewLeft { least }));
+
+    let mut scene = Scene::with(4);
+    scene.rule = Rule { yeses: 3 };
+    let least = scene.rule.least();
+    let asked = scene.ask(0, remove(3)).unwrap();
+    scene.say_yes(1, asked).unwrap();
+    scene.say_yes(2, asked).unwrap();
+    scene.pass(DELAY_MS);
+    scene.perform(asked).unwrap();
+    assert_eq!(scene.ask(0, remove(3)), Err(Refusal::TooFewLeft { least }));
 }
 
 #[test]
