@@ -418,7 +418,10 @@ mod tests {
     #[test]
     fn the_contents_are_told_in_json_that_stays_what_it_was() {
         let json = |act: &Act| serde_json::to_string(act).unwrap();
-        assert_eq!(json(&Act::Unseal { leaf: 7 }), r#"{"act":"unseal","leaf":7}"#);
+        assert_eq!(
+            json(&Act::Unseal { leaf: 7 }),
+            r#"{"act":"unseal","leaf":7}"#
+        );
         assert_eq!(
             json(&token(Right::Maintain, None)),
             r#"{"act":"make-token","right":"maintain","prefix":"acme/repos","expires_in_ms":null}"#

@@ -93,7 +93,9 @@ impl Shown {
             Self::Passkey => "",
             Self::PasskeyBefore => "show your passkey once more",
             Self::PasswordAndTotp => "show a passkey",
-            Self::RecoveryCode => "a recovery code only replaces a lost factor; then sign in by that",
+            Self::RecoveryCode => {
+                "a recovery code only replaces a lost factor; then sign in by that"
+            }
             Self::Elsewhere => "open the vault's pages in a browser and show a passkey there",
         }
     }
@@ -128,7 +130,11 @@ mod tests {
             assert!(Shown::Passkey.is_enough_for(want));
             let code = Shown::RecoveryCode.is_enough_for(want);
             assert_eq!(code, want == Want::Enrol, "{want:?}");
-            for shown in [Shown::PasskeyBefore, Shown::PasswordAndTotp, Shown::Elsewhere] {
+            for shown in [
+                Shown::PasskeyBefore,
+                Shown::PasswordAndTotp,
+                Shown::Elsewhere,
+            ] {
                 let is_enough = !matches!(want, Want::Approve | Want::Enrol);
                 assert_eq!(shown.is_enough_for(want), is_enough, "{shown:?} {want:?}");
             }

@@ -164,8 +164,7 @@ impl Operation {
     /// Where its life stands at a moment in a vault: what was not done for a while after it was due has
     /// lapsed too. Under the seal that stands still.
     pub fn stands_at(&self, world: &World<'_>, now_ms: i64) -> State {
-        let stands_still =
-            world.seal.is_closed() && self.act.under_seal() == UnderSeal::Refused;
+        let stands_still = world.seal.is_closed() && self.act.under_seal() == UnderSeal::Refused;
         match (self.state_at(now_ms), self.due_ms(world)) {
             (State::Waiting { .. }, Ok(due_ms))
                 if !stands_still && now_ms.saturating_sub(due_ms) >= LAPSES_MS =>

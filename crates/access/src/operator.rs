@@ -123,9 +123,15 @@ mod tests {
     #[test]
     fn whoever_is_removed_never_comes_back_and_a_link_lapses() {
         let invited = Standing::Invited { until_ms: 100 };
-        assert_eq!(invited.transition(Event::Enrolled, 99), Ok(Standing::Active));
+        assert_eq!(
+            invited.transition(Event::Enrolled, 99),
+            Ok(Standing::Active)
+        );
         assert!(invited.transition(Event::Enrolled, 100).is_err());
-        assert_eq!(invited.transition(Event::Lapsed, 100), Ok(Standing::Removed));
+        assert_eq!(
+            invited.transition(Event::Lapsed, 100),
+            Ok(Standing::Removed)
+        );
         for event in [
             Event::Enrolled,
             Event::Lapsed,

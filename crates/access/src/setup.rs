@@ -142,7 +142,10 @@ mod tests {
     fn a_recovery_waits_a_week_gives_one_link_and_none_where_it_was_stopped() {
         let announced = Recovery::Announced { at_ms: 5 };
         let due_ms = 5 + RECOVERY_WAITS_MS;
-        assert_eq!(announced.take_link(due_ms - 1), Err(Refusal::Waits { due_ms }));
+        assert_eq!(
+            announced.take_link(due_ms - 1),
+            Err(Refusal::Waits { due_ms })
+        );
         let used = announced.take_link(due_ms).unwrap();
         assert!(used.take_link(due_ms).is_err() && used.stop().is_err());
         assert!(announced.stop().unwrap().take_link(due_ms).is_err());

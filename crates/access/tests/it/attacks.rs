@@ -17,10 +17,7 @@ fn himself(verb: &'static str, reason: &'static str) -> Refusal {
 fn lowering_takes_two_others_and_three_days() {
     let mut scene = Scene::with(3);
     let lower = keep(60, 30);
-    assert_eq!(
-        scene.at_once(0, lower.clone()),
-        Err(Refusal::NeedsApproval)
-    );
+    assert_eq!(scene.at_once(0, lower.clone()), Err(Refusal::NeedsApproval));
     let asked = scene.ask(0, lower.clone()).unwrap();
     scene.say_yes(1, asked).unwrap();
     assert_eq!(scene.operations[asked].state, State::Asked);
@@ -53,10 +50,7 @@ fn a_yes_is_to_one_operation_and_no_other() {
     let again = scene.ask(0, keep(60, 59)).unwrap();
     let signed = scene.operations[harmless].id;
     for other in [harmful, again] {
-        assert_eq!(
-            scene.say_yes_to(1, other, &signed),
-            Err(Refusal::Changed)
-        );
+        assert_eq!(scene.say_yes_to(1, other, &signed), Err(Refusal::Changed));
     }
     assert_eq!(
         scene.say_yes_to(1, harmless, &Id::default()),
@@ -97,7 +91,11 @@ fn what_nobody_else_approves_and_an_unsealing_are_asked_for_with_a_passkey() {
     let mut three = Scene::with(3);
     three.at_once(0, Act::Seal).unwrap();
     let leaf = three.seal_leaf().unwrap();
-    for shown in [Shown::PasskeyBefore, Shown::PasswordAndTotp, Shown::Elsewhere] {
+    for shown in [
+        Shown::PasskeyBefore,
+        Shown::PasswordAndTotp,
+        Shown::Elsewhere,
+    ] {
         let by = (id(0), shown);
         for (scene, act) in [(&alone, keep(60, 30)), (&three, Act::Unseal { leaf })] {
             let asked = operation::ask(&scene.world(), by, act, &[0; 32], 0, scene.now_ms);
@@ -213,9 +211,13 @@ fn the_last_security_operator_stays() {
     }
     // Nor the last two at once, each by the other's leave.
     let mut scene = Scene::with(3);
-    let first = scene.ask(0, Act::RemoveOperator { operator: id(1) }).unwrap();
+    let first = scene
+        .ask(0, Act::RemoveOperator { operator: id(1) })
+        .unwrap();
     scene.say_yes(2, first).unwrap();
-    let second = scene.ask(2, Act::RemoveOperator { operator: id(0) }).unwrap();
+    let second = scene
+        .ask(2, Act::RemoveOperator { operator: id(0) })
+        .unwrap();
     scene.say_yes(1, second).unwrap();
     scene.pass(DELAY_MS);
     scene.perform(first).unwrap();
@@ -396,10 +398,7 @@ fn a_seal_brings_back_nothing_that_has_lapsed() {
     scene.perform(unseal).unwrap();
     scene.pass(DELAY_MS);
     assert!(scene.perform(lower).is_err());
-    assert_eq!(
-        scene.operations[lower].state,
-        State::Ended(End::Lapsed)
-    );
+    assert_eq!(scene.operations[lower].state, State::Ended(End::Lapsed));
 }
 
 #[test]

@@ -39,7 +39,9 @@ fn some_act(operators: usize) -> impl Strategy<Value = Act> {
         Just(Act::RemoveRepository {
             repository: "acme/repos".parse().unwrap(),
         }),
-        Just(Act::CatchUp { by_ms: 365 * DAY_MS }),
+        Just(Act::CatchUp {
+            by_ms: 365 * DAY_MS
+        }),
         Just(Act::RevokeToken { token: token() }),
         prop::sample::select(Right::ALL.to_vec()).prop_map(|right| Act::MakeToken {
             right,
