@@ -11,7 +11,7 @@ use crate::right::Right;
 use crate::role::{Role, Roles};
 use crate::rule::Rule;
 use crate::seal::{Seal, UnderSeal};
-use crate::{DAY_MS, HOUR_MS};
+use crate::{DAY_MS, HOUR_MS, Refusal};
 
 /// How long an operation waits after the yeses, where nothing else is said.
 pub const DELAY_MS: i64 = 72 * HOUR_MS;
@@ -240,6 +240,9 @@ pub enum Weight {
     Never(&'static str),
 }
 
+/// Why it is never lowered what is compliant.
+const COMPLIANT: &str = "the repository is compliant, so that it is never kept for less";
+
 const fn one(role: Role) -> By {
     By::One(Roles::NONE.with(role))
 }
@@ -276,9 +279,7 @@ impl Act {
                 ..
             } => match from.change_to(*to) {
                 Change::None | Change::Raised => Weight::AtOnce(one(Role::Keeper), Want::Change),
-                Change::Lowered if *is_compliant => {
-                    Weight::Never("the repository is compliant, so that it is never kept for less")
-                }
+                Change::Lowered if *is_compliant => Weight::Never(COMPLIANT),
                 Change::RaisedFar | Change::Lowered => Weight::ByApproval,
             },
             Self::MakeToken {
@@ -309,6 +310,35 @@ impl Act {
             | Self::SetRule { .. }
             | Self::Maintain { .. }
             | Self::LoosenGuard { .. } => Weight::ByApproval,
+        }
+    }
+
+    /// Whether it still means what was decided, in a repository that keeps things as `held` now: what
+    /// was approved as raising lowers nothing that was raised further meanwhile, what has become
+    /// compliant stays, and one person raises what holds and nothing else. Whoever does it asks this
+    /// in the transaction that does.
+    ///
+    /// What was approved as lowering stays that, so that nobody holds it back by raising a little.
+    ///
+    /// # Errors
+    /// [`Refusal::Changed`], [`Refusal::Never`].
+    pub fn still_means(&self, held: Keeping, is_compliant_now: bool) -> Result<(), Refusal> {
+        let Self::Keep { from, to, .. } = self else {
+            return Ok(());
+        };
+        if is_compliant_now && held.change_to(*to) == Change::Lowered {
+            return Err(Refusal::Never { why: COMPLIANT });
+        }
+        let is_at_once = matches!(self.weight(), Weight::AtOnce(..));
+        let lowers_unsaid = [
+            (from.retention_ms, to.retention_ms, held.retention_ms),
+            (from.grace_ms, to.grace_ms, held.grace_ms),
+        ]
+        .into_iter()
+        .any(|(from_ms, to_ms, held_ms)| to_ms < held_ms && to_ms >= from_ms);
+        match lowers_unsaid || (is_at_once && *from != held) {
+            true => Err(Refusal::Changed),
+            false => Ok(()),
         }
     }
 

@@ -2,7 +2,9 @@
 
 use strongroom_access::operation::{self, End, LAPSES_MS, MOST_ASKED, State};
 use strongroom_access::rule::ALONE_MS;
-use strongroom_access::{Act, Factors, Refusal, Role, Roles, Rule, Seal, Setup, Shown, permit};
+use strongroom_access::{
+    Act, Factors, Keeping, Refusal, Role, Roles, Rule, Seal, Setup, Shown, permit,
+};
 use strongroom_model::Id;
 
 use crate::scene::{DAY_MS, HOUR_MS, Scene, id, keep};
@@ -354,6 +356,27 @@ fn a_hundred_years_are_not_set_by_one() {
         let raise = keep(30, days);
         assert_eq!(scene.at_once(0, raise), Err(Refusal::NeedsApproval));
     }
+}
+
+#[test]
+fn what_was_approved_is_not_done_where_it_has_come_to_mean_another_thing() {
+    let held = |days: i64| Keeping {
+        retention_ms: days * DAY_MS,
+        grace_ms: 30 * DAY_MS,
+    };
+    let far = keep(30, 300);
+    assert_eq!(far.still_means(held(30), false), Ok(()));
+    assert_eq!(far.still_means(held(60), false), Ok(()));
+    assert_eq!(far.still_means(held(301), false), Err(Refusal::Changed));
+    let lower = keep(60, 30);
+    assert_eq!(lower.still_means(held(60), false), Ok(()));
+    assert_eq!(lower.still_means(held(61), false), Ok(()), "nobody vetoes");
+    let compliant = lower.still_means(held(60), true);
+    assert!(matches!(compliant, Err(Refusal::Never { .. })));
+    // One person doubles what holds, and not what he says that it is.
+    let doubled = keep(100, 200);
+    assert_eq!(doubled.still_means(held(100), false), Ok(()));
+    assert_eq!(doubled.still_means(held(30), false), Err(Refusal::Changed));
 }
 
 #[test]
