@@ -45,6 +45,8 @@ pub enum Act {
     Hide {
         /// Its name.
         token: String,
+        /// From when on, by the wall time of the log in milliseconds.
+        since_ms: i64,
     },
     /// To show it again.
     Unhide {
@@ -83,6 +85,8 @@ pub enum Act {
         from: Keeping,
         /// For how long they shall be.
         to: Keeping,
+        /// For how long several agreed last that they are, or what the repository was made with.
+        agreed: Keeping,
         /// Whether that must never be lowered.
         is_compliant: bool,
     },
@@ -275,9 +279,10 @@ impl Act {
             Self::Keep {
                 from,
                 to,
+                agreed,
                 is_compliant,
                 ..
-            } => match from.change_to(*to) {
+            } => match from.change_to(*to, *agreed) {
                 Change::None | Change::Raised => Weight::AtOnce(one(Role::Keeper), Want::Change),
                 Change::Lowered if *is_compliant => Weight::Never(COMPLIANT),
                 Change::RaisedFar | Change::Lowered => Weight::ByApproval,
@@ -322,11 +327,19 @@ impl Act {
     ///
     /// # Errors
     /// [`Refusal::Changed`], [`Refusal::Never`].
-    pub fn still_means(&self, held: Keeping, is_compliant_now: bool) -> Result<(), Refusal> {
-        let Self::Keep { from, to, .. } = self else {
+    pub fn still_means(
+        &self,
+        held: Keeping,
+        agreed_now: Keeping,
+        is_compliant_now: bool,
+    ) -> Result<(), Refusal> {
+        let Self::Keep {
+            from, to, agreed, ..
+        } = self
+        else {
             return Ok(());
         };
-        if is_compliant_now && held.change_to(*to) == Change::Lowered {
+        if is_compliant_now && held.change_to(*to, agreed_now) == Change::Lowered {
             return Err(Refusal::Never { why: COMPLIANT });
         }
         let is_at_once = matches!(self.weight(), Weight::AtOnce(..));
@@ -336,7 +349,7 @@ impl Act {
         ]
         .into_iter()
         .any(|(from_ms, to_ms, held_ms)| to_ms < held_ms && to_ms >= from_ms);
-        match lowers_unsaid || (is_at_once && *from != held) {
+        match lowers_unsaid || (is_at_once && (*from, *agreed) != (held, agreed_now)) {
             true => Err(Refusal::Changed),
             false => Ok(()),
         }
@@ -362,6 +375,7 @@ impl Act {
                 in_place_of: Some(_),
                 ..
             }
+            | Self::Unhide { .. }
             | Self::Suspend { .. } => UnderSeal::WithoutDelay,
             _ => UnderSeal::Refused,
         }
@@ -470,6 +484,10 @@ mod tests {
             },
             to: Keeping {
                 retention_ms: to,
+                grace_ms: 10,
+            },
+            agreed: Keeping {
+                retention_ms: 10,
                 grace_ms: 10,
             },
             is_compliant,

@@ -21,7 +21,7 @@ pub enum Shown {
     PasskeyBefore,
     /// A password and a code of TOTP, both right.
     PasswordAndTotp,
-    /// A recovery code, in place of one lost factor.
+    /// A recovery code in place of a lost factor, beside one that is left, or the password alone.
     RecoveryCode,
     /// A session somewhere else: of the command line, which was let in by one in a browser or by
     /// password and code.

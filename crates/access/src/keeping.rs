@@ -31,19 +31,22 @@ pub enum Change {
 }
 
 impl Keeping {
-    /// What a change to `other` means.
-    pub fn change_to(self, other: Self) -> Change {
-        let pairs = [
-            (self.retention_ms, other.retention_ms),
-            (self.grace_ms, other.grace_ms),
+    /// What a change to `other` means, where `agreed` is what several agreed to last, or what the
+    /// repository was made with.
+    ///
+    /// **Security:** what one may is counted from there: doubling again and again would be no bound.
+    pub fn change_to(self, other: Self, agreed: Self) -> Change {
+        let periods = [
+            (self.retention_ms, other.retention_ms, agreed.retention_ms),
+            (self.grace_ms, other.grace_ms, agreed.grace_ms),
         ];
-        if pairs.iter().any(|(from, to)| to < from) {
+        if periods.iter().any(|(from, to, _)| to < from) {
             return Change::Lowered;
         }
-        let raised = pairs.iter().filter(|(from, to)| to > from);
+        let raised = periods.iter().filter(|(from, to, _)| to > from);
         let mut change = Change::None;
-        for (from, to) in raised {
-            if *to > from.saturating_mul(2).min(MOST_BY_ONE_MS) {
+        for (_, to, agreed) in raised {
+            if *to > agreed.saturating_mul(2).min(MOST_BY_ONE_MS) {
                 return Change::RaisedFar;
             }
             change = Change::Raised;
@@ -77,7 +80,15 @@ mod tests {
             (days(400, 30), days(401, 30), Change::RaisedFar),
             (days(30, 30), days(36_500, 30), Change::RaisedFar),
         ] {
-            assert_eq!(from.change_to(to), change, "{from:?} to {to:?}");
+            assert_eq!(from.change_to(to, from), change, "{from:?} to {to:?}");
         }
+    }
+
+    #[test]
+    fn whoever_doubles_again_has_doubled_already() {
+        let (made, doubled) = (days(30, 30), days(60, 30));
+        assert_eq!(doubled.change_to(days(61, 30), made), Change::RaisedFar);
+        assert_eq!(doubled.change_to(days(60, 60), made), Change::Raised);
+        assert_eq!(doubled.change_to(days(120, 30), doubled), Change::Raised);
     }
 }

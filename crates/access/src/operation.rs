@@ -95,6 +95,7 @@ pub fn subject(act: &Act) -> Id {
             repository: repository.clone(),
             from: *to,
             to: *to,
+            agreed: *to,
             is_compliant: false,
         }),
         other => contents(other),

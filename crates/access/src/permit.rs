@@ -3,7 +3,7 @@
 //! **Architecture invariant:** a permit has no public constructor. Whoever has one holds what this
 //! crate has decided, and nothing else makes a vault act.
 
-use strongroom_model::Id;
+use strongroom_model::{Id, Name};
 
 use crate::Refusal;
 use crate::act::{Act, By, Weight};
@@ -24,7 +24,7 @@ pub struct Permit {
 }
 
 /// By which way an act came to be permitted; the log tells it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Way {
     /// An operator does it at once.
     Operator(OperatorId),
@@ -38,7 +38,10 @@ pub enum Way {
     /// Whoever has the vault's own folder does it, before there is any operator.
     Folder,
     /// Somebody holds a seal code.
-    SealCode,
+    SealCode {
+        /// Who it was given to.
+        holder: Name,
+    },
 }
 
 impl Permit {
@@ -52,8 +55,8 @@ impl Permit {
     }
 
     /// By which way.
-    pub const fn way(&self) -> Way {
-        self.way
+    pub const fn way(&self) -> &Way {
+        &self.way
     }
 }
 
@@ -115,16 +118,16 @@ pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Ref
     }
 }
 
-/// That a seal code, which was right and is used up, seals.
+/// That a seal code, which was right and is used up, seals; `holder` is whom it was given to.
 ///
 /// # Errors
 /// [`Refusal::NotNow`] where it is sealed.
-pub fn by_seal_code(world: &World<'_>) -> Result<Permit, Refusal> {
+pub fn by_seal_code(world: &World<'_>, holder: Name) -> Result<Permit, Refusal> {
     match world.seal.is_closed() {
         true => Err(Refusal::NotNow {
             what: "a seal that is closed",
         }),
-        false => Ok(Permit::new(Act::Seal, Way::SealCode)),
+        false => Ok(Permit::new(Act::Seal, Way::SealCode { holder })),
     }
 }
 

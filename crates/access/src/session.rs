@@ -32,6 +32,16 @@ pub struct Session {
     pub used_ms: i64,
 }
 
+/// So long nobody ends the sessions of the same operator again: whoever did so without end would
+/// lock him out.
+const ENDED_AGAIN_AFTER_MS: i64 = HOUR_MS;
+
+/// Whether somebody may end the sessions of another operator, of whom he has last done so at a moment;
+/// his own he ends whenever he likes.
+pub fn may_end_again(last_ms: Option<i64>, now_ms: i64) -> bool {
+    last_ms.is_none_or(|last_ms| now_ms.saturating_sub(last_ms) >= ENDED_AGAIN_AFTER_MS)
+}
+
 impl Place {
     /// How long a session lasts, however much it is used.
     pub const fn lasts_ms(self) -> i64 {
@@ -88,6 +98,13 @@ mod tests {
             began_ms: 0,
             used_ms: 0,
         }
+    }
+
+    #[test]
+    fn nobody_locks_another_out_by_ending_his_sessions_without_end() {
+        assert!(may_end_again(None, 0));
+        assert!(!may_end_again(Some(0), HOUR_MS - 1));
+        assert!(may_end_again(Some(0), HOUR_MS));
     }
 
     #[test]

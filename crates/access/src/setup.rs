@@ -6,6 +6,7 @@
 //! ```
 
 use crate::operator::OperatorId;
+use crate::world::World;
 use crate::{DAY_MS, HOUR_MS, Refusal};
 
 /// Set-up takes this long at most.
@@ -95,26 +96,33 @@ impl Recovery {
     /// Any operator stops it.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] where it has ended.
-    pub const fn stop(self) -> Result<Self, Refusal> {
+    /// [`Refusal::NotNow`] where it has ended, [`Refusal::NoOperator`] where whoever would counts not.
+    pub fn stop(self, world: &World<'_>, who: OperatorId) -> Result<Self, Refusal> {
+        world.operator(who).ok_or(Refusal::NoOperator)?;
         match self {
             Self::Announced { .. } => Ok(Self::Stopped),
             Self::Stopped | Self::Used => Err(Refusal::NotNow { what: "a recovery" }),
         }
     }
 
-    /// It gives its link, once.
+    /// It gives its link, once, and says who is suspended by that: all who counted until then, and had
+    /// a week to stop it. Where they stayed, whoever comes by the link could do nothing without them.
     ///
     /// # Errors
     /// [`Refusal::Waits`] before its time, [`Refusal::NotNow`] where it has ended.
-    pub const fn take_link(self, now_ms: i64) -> Result<Self, Refusal> {
+    pub fn take_link(
+        self,
+        world: &World<'_>,
+        now_ms: i64,
+    ) -> Result<(Self, Vec<OperatorId>), Refusal> {
         match self {
             Self::Announced { at_ms } => {
                 let due_ms = at_ms.saturating_add(RECOVERY_WAITS_MS);
-                match now_ms >= due_ms {
-                    true => Ok(Self::Used),
-                    false => Err(Refusal::Waits { due_ms }),
+                if now_ms < due_ms {
+                    return Err(Refusal::Waits { due_ms });
                 }
+                let counting = world.operators.iter().filter(|who| who.counts());
+                Ok((Self::Used, counting.map(|who| who.id).collect()))
             }
             Self::Stopped | Self::Used => Err(Refusal::NotNow { what: "a recovery" }),
         }
@@ -124,6 +132,7 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Factors, Operator, Roles, Rule, Seal, Standing};
 
     #[test]
     fn set_up_comes_once_and_ends_by_itself() {
@@ -140,14 +149,35 @@ mod tests {
 
     #[test]
     fn a_recovery_waits_a_week_gives_one_link_and_none_where_it_was_stopped() {
+        let operators = [1, 2].map(|number| Operator {
+            id: OperatorId(number),
+            name: "somebody".parse().unwrap(),
+            roles: Roles::ALL,
+            standing: Standing::Active,
+            factors: Factors {
+                passkeys: u32::try_from(number).unwrap(),
+                ..Factors::default()
+            },
+        });
+        let world = World {
+            operators: &operators,
+            rule: Rule::default(),
+            setup: Setup::Established,
+            seal: Seal::Open { since_ms: 0 },
+        };
         let announced = Recovery::Announced { at_ms: 5 };
         let due_ms = 5 + RECOVERY_WAITS_MS;
-        assert_eq!(
-            announced.take_link(due_ms - 1),
-            Err(Refusal::Waits { due_ms })
-        );
-        let used = announced.take_link(due_ms).unwrap();
-        assert!(used.take_link(due_ms).is_err() && used.stop().is_err());
-        assert!(announced.stop().unwrap().take_link(due_ms).is_err());
+        let early = announced.take_link(&world, due_ms - 1);
+        assert_eq!(early, Err(Refusal::Waits { due_ms }));
+        // The first has one factor, and does not count.
+        let (without_rights, counting) = (OperatorId(1), OperatorId(2));
+        let (used, suspended) = announced.take_link(&world, due_ms).unwrap();
+        assert_eq!(suspended, [counting]);
+        assert!(used.take_link(&world, due_ms).is_err());
+        assert!(used.stop(&world, counting).is_err());
+        let refused = announced.stop(&world, without_rights);
+        assert_eq!(refused, Err(Refusal::NoOperator));
+        let stopped = announced.stop(&world, counting).unwrap();
+        assert!(stopped.take_link(&world, due_ms).is_err());
     }
 }

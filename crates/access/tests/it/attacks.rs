@@ -365,18 +365,28 @@ fn what_was_approved_is_not_done_where_it_has_come_to_mean_another_thing() {
         grace_ms: 30 * DAY_MS,
     };
     let far = keep(30, 300);
-    assert_eq!(far.still_means(held(30), false), Ok(()));
-    assert_eq!(far.still_means(held(60), false), Ok(()));
-    assert_eq!(far.still_means(held(301), false), Err(Refusal::Changed));
+    assert_eq!(far.still_means(held(30), held(30), false), Ok(()));
+    assert_eq!(far.still_means(held(60), held(60), false), Ok(()));
+    assert_eq!(
+        far.still_means(held(301), held(301), false),
+        Err(Refusal::Changed)
+    );
     let lower = keep(60, 30);
-    assert_eq!(lower.still_means(held(60), false), Ok(()));
-    assert_eq!(lower.still_means(held(61), false), Ok(()), "nobody vetoes");
-    let compliant = lower.still_means(held(60), true);
+    assert_eq!(lower.still_means(held(60), held(60), false), Ok(()));
+    assert_eq!(
+        lower.still_means(held(61), held(61), false),
+        Ok(()),
+        "nobody vetoes"
+    );
+    let compliant = lower.still_means(held(60), held(60), true);
     assert!(matches!(compliant, Err(Refusal::Never { .. })));
     // One person doubles what holds, and not what he says that it is.
     let doubled = keep(100, 200);
-    assert_eq!(doubled.still_means(held(100), false), Ok(()));
-    assert_eq!(doubled.still_means(held(30), false), Err(Refusal::Changed));
+    assert_eq!(doubled.still_means(held(100), held(100), false), Ok(()));
+    assert_eq!(
+        doubled.still_means(held(30), held(30), false),
+        Err(Refusal::Changed)
+    );
 }
 
 #[test]
@@ -511,13 +521,13 @@ fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
 #[test]
 fn a_seal_code_seals_and_nothing_else() {
     let mut scene = Scene::with(1);
-    let permit = permit::by_seal_code(&scene.world()).unwrap();
+    let permit = permit::by_seal_code(&scene.world(), "monitoring".parse().unwrap()).unwrap();
     assert_eq!(permit.act(), &Act::Seal);
     scene.seal = Seal::Sealed {
         since_ms: 0,
         leaf: 1,
     };
-    assert!(permit::by_seal_code(&scene.world()).is_err());
+    assert!(permit::by_seal_code(&scene.world(), "monitoring".parse().unwrap()).is_err());
 }
 
 #[test]

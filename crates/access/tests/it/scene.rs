@@ -42,6 +42,7 @@ pub(crate) fn keep(from_days: i64, to_days: i64) -> Act {
         repository: "acme/repos".parse().unwrap(),
         from: keeping(from_days),
         to: keeping(to_days),
+        agreed: keeping(from_days),
         is_compliant: false,
     }
 }
