@@ -1,14 +1,16 @@
 //! Operations: acts that several have to agree to, from the asking to the doing.
 //!
 //! ```text
-//!            enough yeses            due
-//!   Asked ────────────────▶ Waiting ──────▶ (ready) ──done──▶ Done
-//!     │ 7 d, withdrawn         │ stopped        │ stopped
-//!     ▼                        ▼                ▼
-//!   Ended                    Ended            Ended
+//!            enough yeses            due, done
+//!   Asked ────────────────▶ Waiting ───────────▶ Done
+//!     │  ◀────────────────     │
+//!     │      too few left      │ stopped, withdrawn,
+//!     │ 7 d, withdrawn         │ or not done for 7 d
+//!     ▼                        ▼
+//!   Ended                    Ended
 //! ```
-//! A yes counts as long as whoever gave it counts. Where too few are left when it is due, it is asked
-//! for again.
+//! A yes counts as long as whoever gave it counts. Where too few are left when it is due, or when
+//! another one says yes, it is asked for again: the delay is counted from the last yes that it takes.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +43,7 @@ pub struct Operation {
     pub act: Act,
     /// Who asks.
     pub asker: OperatorId,
-    /// When he did, by vault time.
+    /// Since when it is asked for, by vault time: where too few yeses were left, since that was seen.
     pub asked_ms: i64,
     /// Who has said yes, and when.
     pub yeses: BTreeMap<OperatorId, i64>,
@@ -165,19 +167,16 @@ impl Operation {
     /// Where its life stands at a moment in a vault: what was not done for a while after it was due has
     /// lapsed too. Under the seal that stands still.
     pub fn stands_at(&self, world: &World<'_>, now_ms: i64) -> State {
-        let stands_still = world.seal.is_closed() && self.act.under_seal() == UnderSeal::Refused;
         match (self.state_at(now_ms), self.due_ms(world)) {
-            (State::Waiting { .. }, Ok(due_ms))
-                if !stands_still && now_ms.saturating_sub(due_ms) >= LAPSES_MS =>
-            {
+            (State::Waiting { .. }, Ok(due_ms)) if now_ms.saturating_sub(due_ms) >= LAPSES_MS => {
                 State::Ended(End::Lapsed)
             }
             (state, _) => state,
         }
     }
 
-    /// Writes down what has lapsed. Whoever closes the seal does that to all operations first: behind
-    /// the seal they wait anew, and what had lapsed before it must not.
+    /// Writes down what has lapsed. Whatever is done with an operation does that first, and so do
+    /// [`seal::close`](crate::seal::close) and [`seal::open`](crate::seal::open).
     pub fn settle(&mut self, world: &World<'_>, now_ms: i64) {
         self.state = self.stands_at(world, now_ms);
     }
@@ -186,7 +185,7 @@ impl Operation {
     ///
     /// # Errors
     /// [`Refusal::Changed`] where that is another operation; [`Refusal::Himself`],
-    /// [`Refusal::NoRole`], [`Refusal::NotShown`], [`Refusal::Sealed`], [`Refusal::NotNow`].
+    /// [`Refusal::NoRole`], [`Refusal::NotShown`], [`Refusal::NotNow`], and [`Refusal`] as of [`ask`].
     pub fn say_yes(
         &mut self,
         world: &World<'_>,
@@ -212,14 +211,19 @@ impl Operation {
             });
         }
         self.check_other(who, "approves")?;
-        let (State::Asked | State::Waiting { .. }) = self.stands_at(world, now_ms) else {
+        self.settle(world, now_ms);
+        let (State::Asked | State::Waiting { .. }) = self.state else {
             return Err(Refusal::NotNow {
                 what: "that operation",
             });
         };
         check(world, &self.act, now_ms)?;
-        self.yeses.entry(who).or_insert(now_ms);
         let Needs { yeses, .. } = needs(world, &self.act, self.asker)?;
+        let is_waiting = matches!(self.state, State::Waiting { .. });
+        if is_waiting && self.valid(world) < yeses {
+            self.ask_again(now_ms);
+        }
+        self.yeses.entry(who).or_insert(now_ms);
         if self.state == State::Asked && self.valid(world) >= yeses {
             self.state = State::Waiting { since_ms: now_ms };
         }
@@ -266,32 +270,36 @@ impl Operation {
         Ok(())
     }
 
-    /// Until when it waits, by vault time; what waited under the seal waits anew from its end.
+    /// Until when it waits, by vault time; what waited under the seal waits anew from its end, and what
+    /// takes no delay under it is due no earlier than it holds.
     ///
     /// # Errors
-    /// [`Refusal::NotNow`] where it does not wait; [`Refusal::NobodyApproves`].
+    /// [`Refusal::NotNow`] where it does not wait; [`Refusal::Sealed`] where that stands still;
+    /// [`Refusal::NobodyApproves`].
     pub fn due_ms(&self, world: &World<'_>) -> Result<i64, Refusal> {
         let State::Waiting { since_ms } = self.state else {
             return Err(Refusal::NotNow {
                 what: "that operation",
             });
         };
-        let since_ms = match world.seal {
-            Seal::Open {
-                since_ms: opened_ms,
-            } => since_ms.max(opened_ms),
-            Seal::Sealed { .. } => since_ms,
+        let changed_ms = match world.seal {
+            Seal::Sealed { .. } if self.act.under_seal() == UnderSeal::Refused => {
+                return Err(Refusal::Sealed);
+            }
+            Seal::Open { since_ms } | Seal::Sealed { since_ms, .. } => since_ms,
         };
         let Needs { delay_ms, .. } = needs(world, &self.act, self.asker)?;
-        Ok(since_ms.saturating_add(delay_ms))
+        Ok(since_ms.max(changed_ms).saturating_add(delay_ms))
     }
 
     /// Does it, where it is due: the permit is for its act, and the operation is done from then on.
+    /// Its row is written where this is refused as well: it may have lapsed, or be asked for again.
     ///
     /// # Errors
     /// [`Refusal::Waits`] before its time; [`Refusal::NeedsApproval`] where too few yeses are left,
     /// after which it is asked for again; [`Refusal`] as of [`ask`].
     pub fn perform(&mut self, world: &World<'_>, now_ms: i64) -> Result<Permit, Refusal> {
+        self.settle(world, now_ms);
         let due_ms = self.due_ms(world)?;
         if now_ms < due_ms {
             return Err(Refusal::Waits { due_ms });
@@ -299,16 +307,9 @@ impl Operation {
         check(world, &self.act, now_ms)?;
         // What somebody has asked for who has no rights any more is not done in his name.
         world.operator(self.asker).ok_or(Refusal::NoOperator)?;
-        if now_ms.saturating_sub(due_ms) >= LAPSES_MS {
-            self.state = State::Ended(End::Lapsed);
-            return Err(Refusal::NotNow {
-                what: "that operation",
-            });
-        }
         let Needs { yeses, .. } = needs(world, &self.act, self.asker)?;
         if self.valid(world) < yeses {
-            self.state = State::Asked;
-            self.asked_ms = now_ms;
+            self.ask_again(now_ms);
             return Err(Refusal::NeedsApproval);
         }
         self.state = State::Done;
@@ -319,6 +320,11 @@ impl Operation {
                 asker: self.asker,
             },
         ))
+    }
+
+    fn ask_again(&mut self, now_ms: i64) {
+        self.state = State::Asked;
+        self.asked_ms = now_ms;
     }
 
     /// How many yeses count.
@@ -343,7 +349,7 @@ impl Operation {
 }
 
 /// Whether one person must not do an act at once that he does at other times, but others may agree.
-pub(crate) fn is_agreed_to(world: &World<'_>, act: &Act) -> bool {
+fn is_agreed_to(world: &World<'_>, act: &Act) -> bool {
     world.seal.is_closed() && act.under_seal() == UnderSeal::WithoutDelay
 }
 

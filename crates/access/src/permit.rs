@@ -8,7 +8,6 @@ use strongroom_model::{Id, Name};
 use crate::Refusal;
 use crate::act::{Act, By, Weight};
 use crate::factor::Shown;
-use crate::operation::is_agreed_to;
 use crate::operator::{Operator, OperatorId};
 use crate::role::Role;
 use crate::seal::UnderSeal;
@@ -65,7 +64,7 @@ impl Permit {
 /// # Errors
 /// [`Refusal::NeedsApproval`] where others have to agree; [`Refusal::NoOperator`],
 /// [`Refusal::NoRole`], [`Refusal::NotShown`], [`Refusal::Sealed`], [`Refusal::InSetUp`],
-/// [`Refusal::NotFirst`], [`Refusal::Never`].
+/// [`Refusal::NotFirst`], [`Refusal::NotNow`] of sealing what is sealed, [`Refusal::Never`].
 pub fn at_once(
     world: &World<'_>,
     (who, shown): (OperatorId, Shown),
@@ -84,12 +83,7 @@ pub fn at_once(
             Setup::Unclaimed | Setup::Established => return Err(Refusal::NeedsApproval),
         },
     };
-    if is_agreed_to(world, &act) {
-        return Err(Refusal::NeedsApproval);
-    }
-    if world.seal.is_closed() && act.under_seal() == UnderSeal::Refused {
-        return Err(Refusal::Sealed);
-    }
+    check_seal(world, &act)?;
     check_by(operator, by)?;
     if !shown.is_enough_for(want) {
         return Err(Refusal::NotShown { hint: shown.hint() });
@@ -101,18 +95,19 @@ pub fn at_once(
 /// nothing that would take approvals.
 ///
 /// # Errors
-/// [`Refusal::NeedsApproval`], [`Refusal::NoOperator`], [`Refusal::Sealed`], [`Refusal::Never`].
+/// [`Refusal::NeedsApproval`], [`Refusal::NoOperator`], [`Refusal::Sealed`], [`Refusal::NotNow`],
+/// [`Refusal::Never`].
 pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Refusal> {
     if world.setup.at(now_ms) != Setup::Unclaimed {
         return Err(Refusal::NoOperator);
     }
     match act.weight() {
-        Weight::AtOnce(..) if world.seal.is_closed() && act.under_seal() == UnderSeal::Refused => {
-            Err(Refusal::Sealed)
-        }
         // A folder is nobody, and has no factors and no sessions.
         Weight::AtOnce(By::HimselfOr(..), _) => Err(Refusal::NoOperator),
-        Weight::AtOnce(..) => Ok(Permit::new(act, Way::Folder)),
+        Weight::AtOnce(..) => {
+            check_seal(world, &act)?;
+            Ok(Permit::new(act, Way::Folder))
+        }
         Weight::ByApproval => Err(Refusal::NeedsApproval),
         Weight::Never(why) => Err(Refusal::Never { why }),
     }
@@ -123,11 +118,19 @@ pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Ref
 /// # Errors
 /// [`Refusal::NotNow`] where it is sealed.
 pub fn by_seal_code(world: &World<'_>, holder: Name) -> Result<Permit, Refusal> {
-    match world.seal.is_closed() {
-        true => Err(Refusal::NotNow {
+    check_seal(world, &Act::Seal)?;
+    Ok(Permit::new(Act::Seal, Way::SealCode { holder }))
+}
+
+/// Whether the seal lets one do at once what one does at once at other times.
+fn check_seal(world: &World<'_>, act: &Act) -> Result<(), Refusal> {
+    match (world.seal.is_closed(), act.under_seal()) {
+        (true, _) if *act == Act::Seal => Err(Refusal::NotNow {
             what: "a seal that is closed",
         }),
-        false => Ok(Permit::new(Act::Seal, Way::SealCode { holder })),
+        (false, _) | (true, UnderSeal::AsEver) => Ok(()),
+        (true, UnderSeal::WithoutDelay) => Err(Refusal::NeedsApproval),
+        (true, UnderSeal::Refused) => Err(Refusal::Sealed),
     }
 }
 

@@ -8,7 +8,10 @@
 //! ```
 //! While it holds nothing is destroyed, loosened or newly trusted. What only takes access away goes on.
 
-use crate::Refusal;
+use crate::operation::Operation;
+use crate::permit::Permit;
+use crate::world::World;
+use crate::{Act, Refusal};
 
 /// Whether the vault is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,11 +47,7 @@ impl Seal {
         matches!(self, Self::Sealed { .. })
     }
 
-    /// Closes it.
-    ///
-    /// # Errors
-    /// [`Refusal::NotNow`] where it is closed.
-    pub const fn close(self, now_ms: i64, leaf: u64) -> Result<Self, Refusal> {
+    const fn close(self, now_ms: i64, leaf: u64) -> Result<Self, Refusal> {
         match self {
             Self::Open { .. } => Ok(Self::Sealed {
                 since_ms: now_ms,
@@ -60,15 +59,59 @@ impl Seal {
         }
     }
 
-    /// Opens the seal of which a leaf tells.
-    ///
-    /// # Errors
-    /// [`Refusal::Changed`] where that is not the one that is closed.
-    pub const fn open(self, of_leaf: u64, now_ms: i64) -> Result<Self, Refusal> {
+    /// What comes of opening the seal of which a leaf tells; [`Refusal::Changed`] where that is not
+    /// the one that is closed.
+    pub(crate) const fn open(self, of_leaf: u64, now_ms: i64) -> Result<Self, Refusal> {
         match self {
             Self::Sealed { leaf, .. } if leaf == of_leaf => Ok(Self::Open { since_ms: now_ms }),
             _ => Err(Refusal::Changed),
         }
+    }
+}
+
+/// Closes the seal, of which the log tells at `leaf`. `operations` are all that are neither done nor
+/// ended: what has lapsed is written down as that, since behind the seal the others wait anew.
+///
+/// # Errors
+/// [`Refusal::NotNow`] where it is closed, or the permit is for another act.
+pub fn close(
+    permit: Permit,
+    world: &World<'_>,
+    operations: &mut [Operation],
+    leaf: u64,
+    now_ms: i64,
+) -> Result<Seal, Refusal> {
+    let Act::Seal = permit.act() else {
+        return Err(Refusal::NotNow { what: "the seal" });
+    };
+    let closed = world.seal.close(now_ms, leaf)?;
+    settle(world, operations, now_ms);
+    Ok(closed)
+}
+
+/// Opens the seal that a permit is for. `operations` are all that are neither done nor ended, as for
+/// [`close`]: what could be done under the seal may have lapsed under it.
+///
+/// # Errors
+/// [`Refusal::NotNow`] where the permit is for another act, [`Refusal::Changed`] where it is for
+/// another seal.
+pub fn open(
+    permit: Permit,
+    world: &World<'_>,
+    operations: &mut [Operation],
+    now_ms: i64,
+) -> Result<Seal, Refusal> {
+    let Act::Unseal { leaf } = permit.act() else {
+        return Err(Refusal::NotNow { what: "the seal" });
+    };
+    let opened = world.seal.open(*leaf, now_ms)?;
+    settle(world, operations, now_ms);
+    Ok(opened)
+}
+
+fn settle(world: &World<'_>, operations: &mut [Operation], now_ms: i64) {
+    for operation in operations {
+        operation.settle(world, now_ms);
     }
 }
 

@@ -3,13 +3,11 @@
 use strongroom_access::operation::{self, End, LAPSES_MS, MOST_ASKED, State};
 use strongroom_access::rule::ALONE_MS;
 use strongroom_access::{
-    Act, Factors, Keeping, Refusal, Role, Roles, Rule, Seal, Setup, Shown, permit,
+    Act, Factors, Keeping, Refusal, Right, Role, Roles, Rule, Seal, Setup, Shown, Standing, permit,
 };
 use strongroom_model::Id;
 
-use crate::scene::{DAY_MS, HOUR_MS, Scene, id, keep};
-
-const DELAY_MS: i64 = 72 * HOUR_MS;
+use crate::scene::{DAY_MS, DELAY_MS, HOUR_MS, Scene, id, keep};
 
 fn himself(verb: &'static str, reason: &'static str) -> Refusal {
     Refusal::Himself { verb, reason }
@@ -335,6 +333,35 @@ fn a_yes_counts_no_more_than_whoever_gave_it() {
 }
 
 #[test]
+fn a_yes_in_place_of_one_that_counts_no_more_begins_the_delay_anew() {
+    let mut scene = Scene::with(5);
+    let lower = scene.ask(0, keep(60, 30)).unwrap();
+    scene.say_yes(1, lower).unwrap();
+    scene.say_yes(2, lower).unwrap();
+    scene.pass(DELAY_MS);
+    scene.operators[2].standing = Standing::Suspended;
+    scene.say_yes(3, lower).unwrap();
+    let due_ms = scene.now_ms + DELAY_MS;
+    assert_eq!(scene.perform(lower), Err(Refusal::Waits { due_ms }));
+    // One more than it takes changes nothing.
+    scene.pass(HOUR_MS);
+    scene.say_yes(4, lower).unwrap();
+    assert_eq!(scene.perform(lower), Err(Refusal::Waits { due_ms }));
+}
+
+#[test]
+fn whoever_has_withdrawn_his_own_request_has_not_used_up_his_stop() {
+    let mut scene = Scene::with(3);
+    let own = scene.ask(2, keep(60, 30)).unwrap();
+    scene.stop(2, own).unwrap();
+    assert_eq!(scene.operations[own].state, State::Ended(End::Withdrawn));
+    let asked = scene.ask(0, keep(60, 30)).unwrap();
+    scene.say_yes(1, asked).unwrap();
+    scene.say_yes(2, asked).unwrap();
+    scene.stop(2, asked).unwrap();
+}
+
+#[test]
 fn what_somebody_asked_for_who_is_suspended_is_not_done() {
     let mut scene = Scene::with(4);
     let lower = scene.ask(0, keep(60, 30)).unwrap();
@@ -390,84 +417,6 @@ fn what_was_approved_is_not_done_where_it_has_come_to_mean_another_thing() {
 }
 
 #[test]
-fn under_the_seal_waiting_stands_still_and_begins_anew_behind_it() {
-    let mut scene = Scene::with(3);
-    let lower = scene.ask(0, keep(60, 30)).unwrap();
-    scene.say_yes(1, lower).unwrap();
-    scene.say_yes(2, lower).unwrap();
-    scene.pass(DELAY_MS - 1);
-    scene.at_once(1, Act::Seal).unwrap();
-    scene.pass(1);
-    assert_eq!(scene.perform(lower), Err(Refusal::Sealed));
-    assert_eq!(scene.ask(0, keep(60, 29)), Err(Refusal::Sealed));
-    assert_eq!(scene.at_once(0, keep(30, 60)), Err(Refusal::Sealed));
-    let leaf = scene.seal_leaf().unwrap();
-    let unseal = scene.ask(0, Act::Unseal { leaf }).unwrap();
-    scene.say_yes(1, unseal).unwrap();
-    scene.say_yes(2, unseal).unwrap();
-    scene.pass(DAY_MS - 1);
-    assert!(matches!(scene.perform(unseal), Err(Refusal::Waits { .. })));
-    scene.pass(1);
-    scene.perform(unseal).unwrap();
-    assert!(matches!(scene.perform(lower), Err(Refusal::Waits { .. })));
-    scene.pass(DELAY_MS);
-    scene.perform(lower).unwrap();
-}
-
-#[test]
-fn a_seal_brings_back_nothing_that_has_lapsed() {
-    let mut scene = Scene::with(3);
-    let lower = scene.ask(0, keep(60, 30)).unwrap();
-    scene.say_yes(1, lower).unwrap();
-    scene.say_yes(2, lower).unwrap();
-    scene.pass(DELAY_MS + LAPSES_MS);
-    assert!(scene.stop(1, lower).is_err(), "there is nothing to stop");
-    scene.at_once(0, Act::Seal).unwrap();
-    let leaf = scene.seal_leaf().unwrap();
-    let unseal = scene.ask(0, Act::Unseal { leaf }).unwrap();
-    scene.say_yes(1, unseal).unwrap();
-    scene.say_yes(2, unseal).unwrap();
-    scene.pass(DAY_MS);
-    scene.perform(unseal).unwrap();
-    scene.pass(DELAY_MS);
-    assert!(scene.perform(lower).is_err());
-    assert_eq!(scene.operations[lower].state, State::Ended(End::Lapsed));
-}
-
-#[test]
-fn under_the_seal_access_is_taken_away_at_once() {
-    let mut scene = Scene::with(3);
-    scene.at_once(0, Act::Seal).unwrap();
-    let revoke = Act::RevokeToken {
-        token: "abc".to_owned(),
-    };
-    scene.at_once(1, revoke).unwrap();
-    scene.at_once(1, Act::EndSessions { of: id(2) }).unwrap();
-    let suspend = Act::Suspend { operator: id(2) };
-    assert_eq!(
-        scene.at_once(1, suspend.clone()),
-        Err(Refusal::NeedsApproval)
-    );
-    let asked = scene.ask(0, suspend).unwrap();
-    scene.say_yes(1, asked).unwrap();
-    scene.perform(asked).unwrap();
-    assert!(!scene.counts(2));
-    let replace = Act::MakeToken {
-        right: strongroom_access::Right::Append,
-        prefix: "acme".parse().unwrap(),
-        expires_in_ms: None,
-        in_place_of: Some("abc".to_owned()),
-    };
-    assert_eq!(
-        scene.at_once(0, replace.clone()),
-        Err(Refusal::NeedsApproval)
-    );
-    let asked = scene.ask(0, replace).unwrap();
-    scene.say_yes(1, asked).unwrap();
-    scene.perform(asked).unwrap();
-}
-
-#[test]
 fn in_set_up_one_invites_alone_and_nothing_is_lowered() {
     let mut scene = Scene::with(1);
     scene.setup = Setup::UnderWay {
@@ -516,18 +465,22 @@ fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
     assert_eq!(enrolled, Err(Refusal::NoOperator));
     let lowered = permit::by_folder(&scene.world(), keep(60, 30), scene.now_ms);
     assert_eq!(lowered, Err(Refusal::NeedsApproval));
-}
-
-#[test]
-fn a_seal_code_seals_and_nothing_else() {
-    let mut scene = Scene::with(1);
-    let permit = permit::by_seal_code(&scene.world(), "monitoring".parse().unwrap()).unwrap();
-    assert_eq!(permit.act(), &Act::Seal);
+    // Under the seal it makes no token, whatever it is said to replace, and shows nothing again.
     scene.seal = Seal::Sealed {
         since_ms: 0,
         leaf: 1,
     };
-    assert!(permit::by_seal_code(&scene.world(), "monitoring".parse().unwrap()).is_err());
+    let (prefix, token) = ("acme".parse().unwrap(), || "abc".to_owned());
+    let replace = Act::MakeToken {
+        right: Right::Append,
+        prefix,
+        expires_in_ms: None,
+        in_place_of: Some(token()),
+    };
+    for act in [replace, Act::Unhide { token: token() }] {
+        let done = permit::by_folder(&scene.world(), act, scene.now_ms);
+        assert_eq!(done, Err(Refusal::NeedsApproval));
+    }
 }
 
 #[test]

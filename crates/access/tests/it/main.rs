@@ -5,3 +5,4 @@
 mod attacks;
 mod powers;
 mod scene;
+mod sealed;

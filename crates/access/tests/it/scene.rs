@@ -1,17 +1,20 @@
 //! A vault's operators, and what becomes of them.
 
-use strongroom_access::operation::{self, State};
+use strongroom_access::operation::{self, End, State};
 use strongroom_access::operator::Event;
 use strongroom_access::setup::LASTS_MS;
 use strongroom_access::{
     Act, Factors, Keeping, Operation, Operator, OperatorId, Permit, Refusal, Roles, Rule, Seal,
-    Setup, Shown, Standing, World, permit,
+    Setup, Shown, Standing, World, permit, seal,
 };
 use strongroom_model::Id;
 
 pub(crate) const HOUR_MS: i64 = 3_600_000;
 
 pub(crate) const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// How long an operation waits after the yeses.
+pub(crate) const DELAY_MS: i64 = 72 * HOUR_MS;
 
 /// Long after set-up.
 const BEGINS_MS: i64 = LASTS_MS + 100 * DAY_MS;
@@ -24,8 +27,6 @@ pub(crate) struct Scene {
     pub(crate) seal: Seal,
     pub(crate) now_ms: i64,
     pub(crate) operations: Vec<Operation>,
-    /// Who has stopped which subject.
-    stops: Vec<(OperatorId, Id)>,
     leaves: u64,
 }
 
@@ -68,7 +69,6 @@ impl Scene {
             seal: Seal::Open { since_ms: 0 },
             now_ms: BEGINS_MS,
             operations: Vec::new(),
-            stops: Vec::new(),
             leaves: 1,
         }
     }
@@ -89,7 +89,7 @@ impl Scene {
     /// Asks for an operation; returns its number.
     pub(crate) fn ask(&mut self, who: usize, act: Act) -> Result<usize, Refusal> {
         let is_open = |operation: &&Operation| {
-            let state = operation.state_at(self.now_ms);
+            let state = operation.stands_at(&self.world(), self.now_ms);
             operation.asker == id(who) && matches!(state, State::Asked | State::Waiting { .. })
         };
         let open = self.operations.iter().filter(is_open).count();
@@ -122,11 +122,13 @@ impl Scene {
     pub(crate) fn stop(&mut self, who: usize, number: usize) -> Result<(), Refusal> {
         let mut operation = self.operations[number].clone();
         let subject = operation::subject(&operation.act);
-        let has_stopped = self.stops.contains(&(id(who), subject));
+        let has_stopped = self.operations.iter().any(|before| {
+            before.state == State::Ended(End::Stopped(id(who)))
+                && operation::subject(&before.act) == subject
+        });
         let by = (id(who), Shown::Passkey);
         operation.stop(&self.world(), by, has_stopped, self.now_ms)?;
         self.operations[number] = operation;
-        self.stops.push((id(who), subject));
         Ok(())
     }
 
@@ -135,29 +137,31 @@ impl Scene {
         let mut operation = self.operations[number].clone();
         let permitted = operation.perform(&self.world(), self.now_ms);
         self.operations[number] = operation;
-        Ok(self.happen(&permitted?))
+        Ok(self.happen(permitted?))
     }
 
     /// Does an act at once, and lets it happen.
     pub(crate) fn at_once(&mut self, who: usize, act: Act) -> Result<Act, Refusal> {
         let by = (id(who), Shown::Passkey);
         let permitted = permit::at_once(&self.world(), by, act, self.now_ms)?;
-        Ok(self.happen(&permitted))
+        Ok(self.happen(permitted))
     }
 
-    fn happen(&mut self, permit: &Permit) -> Act {
+    fn happen(&mut self, permit: Permit) -> Act {
         let now_ms = self.now_ms;
+        let act = permit.act().clone();
         self.leaves += 1;
-        match permit.act() {
+        let mut operations = std::mem::take(&mut self.operations);
+        match &act {
             Act::Seal => {
-                let mut operations = std::mem::take(&mut self.operations);
-                for operation in &mut operations {
-                    operation.settle(&self.world(), now_ms);
-                }
-                self.operations = operations;
-                self.seal = self.seal.close(now_ms, self.leaves).unwrap_or(self.seal);
+                let world = self.world();
+                let closed = seal::close(permit, &world, &mut operations, self.leaves, now_ms);
+                self.seal = closed.unwrap();
             }
-            Act::Unseal { leaf } => self.seal = self.seal.open(*leaf, now_ms).unwrap(),
+            Act::Unseal { .. } => {
+                let opened = seal::open(permit, &self.world(), &mut operations, now_ms);
+                self.seal = opened.unwrap();
+            }
             Act::Suspend { operator } => self.befall(*operator, Event::Suspended),
             Act::Reinstate { operator } => self.befall(*operator, Event::Reinstated),
             Act::RemoveOperator { operator } => self.befall(*operator, Event::Removed),
@@ -179,7 +183,8 @@ impl Scene {
             Act::SetRule { rule } => self.rule = *rule,
             _ => {}
         }
-        permit.act().clone()
+        self.operations = operations;
+        act
     }
 
     fn find(&mut self, of: OperatorId) -> Option<&mut Operator> {
