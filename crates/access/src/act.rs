@@ -11,6 +11,7 @@ use crate::right::Right;
 use crate::role::{Role, Roles};
 use crate::rule::Rule;
 use crate::seal::{Seal, UnderSeal};
+use crate::world::World;
 use crate::{DAY_MS, HOUR_MS, Refusal};
 
 /// How long an operation waits after the yeses, where nothing else is said.
@@ -134,7 +135,7 @@ pub enum Act {
         prefix: RepositoryPath,
         /// For how long, in milliseconds.
         expires_in_ms: Option<i64>,
-        /// The revoked token in whose place it is.
+        /// The revoked token in whose place it is, with the same right for the same repositories.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         in_place_of: Option<String>,
     },
@@ -161,6 +162,10 @@ pub enum Act {
     Enrol {
         /// Who.
         operator: OperatorId,
+        /// The number of the lost one that it replaces, which goes; only by a recovery code. Then he
+        /// has replaced one in the sense of [`Factors`](crate::Factors).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_place_of: Option<i64>,
     },
     /// To invite somebody.
     AddOperator {
@@ -266,7 +271,7 @@ impl Act {
             Self::EndSessions { of } => {
                 Weight::AtOnce(By::HimselfOr(*of, GUARDIANS), Want::TakeAway)
             }
-            Self::Enrol { operator } => {
+            Self::Enrol { operator, .. } => {
                 Weight::AtOnce(By::HimselfOr(*operator, Roles::NONE), Want::Enrol)
             }
             Self::Undelete { .. }
@@ -318,39 +323,58 @@ impl Act {
         }
     }
 
-    /// Whether it still means what was decided, in a repository that keeps things as `held` now: what
-    /// was approved as raising lowers nothing that was raised further meanwhile, what has become
-    /// compliant stays, and one person raises what holds and nothing else. Whoever does it asks this
-    /// in the transaction that does.
+    /// Whether what it says of what there is holds: as it is asked for, or done at once. So others
+    /// agree to what is true, and one person raises what holds and nothing else.
     ///
-    /// What was approved as lowering stays that, so that nobody holds it back by raising a little.
+    /// # Errors
+    /// [`Refusal::Changed`].
+    pub(crate) fn check_says_true(&self, world: &World<'_>) -> Result<(), Refusal> {
+        let is_true = match self {
+            Self::Keep {
+                repository,
+                from,
+                agreed,
+                is_compliant,
+                ..
+            } => world.held_in(repository).is_some_and(|held| {
+                (held.keeping, held.agreed, held.is_compliant) == (*from, *agreed, *is_compliant)
+            }),
+            Self::MakeToken {
+                right,
+                prefix,
+                in_place_of: Some(token),
+                ..
+            } => world.revoked.iter().any(|revoked| {
+                revoked.token == *token && revoked.right == *right && revoked.prefix == *prefix
+            }),
+            _ => true,
+        };
+        match is_true {
+            true => Ok(()),
+            false => Err(Refusal::Changed),
+        }
+    }
+
+    /// Whether what was asked for can still be done: what has become compliant meanwhile stays, and a
+    /// token is replaced once. What was approved as lowering stays that, so that nobody holds it back
+    /// by raising a little; what comes of it, [`Held::after`](crate::keeping::Held::after) says.
     ///
     /// # Errors
     /// [`Refusal::Changed`], [`Refusal::Never`].
-    pub fn still_means(
-        &self,
-        held: Keeping,
-        agreed_now: Keeping,
-        is_compliant_now: bool,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn check_still_means(&self, world: &World<'_>) -> Result<(), Refusal> {
         let Self::Keep {
-            from, to, agreed, ..
+            repository,
+            from,
+            to,
+            ..
         } = self
         else {
-            return Ok(());
+            return self.check_says_true(world);
         };
-        if is_compliant_now && held.change_to(*to, agreed_now) == Change::Lowered {
-            return Err(Refusal::Never { why: COMPLIANT });
-        }
-        let is_at_once = matches!(self.weight(), Weight::AtOnce(..));
-        let lowers_unsaid = [
-            (from.retention_ms, to.retention_ms, held.retention_ms),
-            (from.grace_ms, to.grace_ms, held.grace_ms),
-        ]
-        .into_iter()
-        .any(|(from_ms, to_ms, held_ms)| to_ms < held_ms && to_ms >= from_ms);
-        match lowers_unsaid || (is_at_once && (*from, *agreed) != (held, agreed_now)) {
-            true => Err(Refusal::Changed),
+        let held = world.held_in(repository).ok_or(Refusal::Changed)?;
+        let moved = held.keeping.moved(*from, *to);
+        match held.is_compliant && held.keeping.change_to(moved, held.agreed) == Change::Lowered {
+            true => Err(Refusal::Never { why: COMPLIANT }),
             false => Ok(()),
         }
     }
@@ -403,7 +427,7 @@ impl Act {
         }
     }
 
-    /// Whether it makes of a security operator one who is none.
+    /// Of which operator it may make one who does not approve: `None` where of nobody.
     pub(crate) fn unmakes(&self) -> Option<OperatorId> {
         match self {
             Self::SetRoles { operator, roles } if !roles.has(Role::Security) => Some(*operator),

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::DAY_MS;
+use strongroom_model::RepositoryPath;
+
+use crate::permit::{Permit, Way};
+use crate::{Act, DAY_MS};
 
 /// One person raises a period to this at most; more fills disks for years, and nobody can take it
 /// back.
@@ -30,7 +33,64 @@ pub enum Change {
     Lowered,
 }
 
+/// What one repository keeps now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Which one.
+    pub repository: RepositoryPath,
+    /// For how long.
+    pub keeping: Keeping,
+    /// For how long several agreed last that it does, or what it was made with.
+    pub agreed: Keeping,
+    /// Whether that must never be lowered.
+    pub is_compliant: bool,
+}
+
+impl Held {
+    /// What it keeps after an act that was permitted; the same where that is about something else.
+    ///
+    /// **Security:** only what others agreed to counts as agreed to. What one person has raised does
+    /// not: otherwise he would double it again and again.
+    #[must_use]
+    pub fn after(&self, permit: &Permit) -> Self {
+        let mut after = self.clone();
+        match permit.act() {
+            Act::Keep {
+                repository,
+                from,
+                to,
+                ..
+            } if *repository == self.repository => {
+                after.keeping = self.keeping.moved(*from, *to);
+                if let Way::Operation { .. } = permit.way() {
+                    after.agreed = *to;
+                }
+            }
+            Act::Comply { repository } if *repository == self.repository => {
+                after.is_compliant = true;
+            }
+            _ => {}
+        }
+        after
+    }
+}
+
 impl Keeping {
+    /// What comes of going `from` one `to` another where this is kept by now: what shall be lowered is,
+    /// and nothing else is kept for less long than now. So nobody lowers what others did not agree to
+    /// lower, and nobody holds a lowering back by raising something meanwhile.
+    #[must_use]
+    pub(crate) fn moved(self, from: Self, to: Self) -> Self {
+        let moved = |now_ms: i64, from_ms: i64, to_ms: i64| match to_ms < from_ms {
+            true => to_ms,
+            false => to_ms.max(now_ms),
+        };
+        Self {
+            retention_ms: moved(self.retention_ms, from.retention_ms, to.retention_ms),
+            grace_ms: moved(self.grace_ms, from.grace_ms, to.grace_ms),
+        }
+    }
+
     /// What a change to `other` means, where `agreed` is what several agreed to last, or what the
     /// repository was made with.
     ///
@@ -81,6 +141,19 @@ mod tests {
             (days(30, 30), days(36_500, 30), Change::RaisedFar),
         ] {
             assert_eq!(from.change_to(to, from), change, "{from:?} to {to:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_was_said_is_lowered_and_raising_meanwhile_holds_it_back_nowhere() {
+        for (now, from, to, moved) in [
+            (days(60, 30), days(60, 30), days(30, 30), days(30, 30)),
+            (days(61, 30), days(60, 30), days(30, 30), days(30, 30)),
+            (days(60, 31), days(60, 30), days(30, 30), days(30, 31)),
+            (days(301, 30), days(30, 30), days(300, 30), days(301, 30)),
+            (days(30, 30), days(60, 30), days(30, 90), days(30, 90)),
+        ] {
+            assert_eq!(now.moved(from, to), moved, "{now:?}: {from:?} to {to:?}");
         }
     }
 

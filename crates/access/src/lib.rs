@@ -27,10 +27,10 @@ pub mod world;
 
 pub use act::Act;
 pub use factor::{Factors, Shown};
-pub use keeping::Keeping;
+pub use keeping::{Held, Keeping};
 pub use operation::Operation;
 pub use operator::{Operator, OperatorId, Standing};
-pub use permit::{Permit, Way};
+pub use permit::{Link, Permit, Way};
 pub use refusal::Refusal;
 pub use right::Right;
 pub use role::{Role, Roles};
@@ -38,7 +38,7 @@ pub use rule::Rule;
 pub use seal::Seal;
 pub use session::Session;
 pub use setup::Setup;
-pub use world::World;
+pub use world::{Revoked, World};
 
 /// Milliseconds of a minute.
 pub(crate) const MINUTE_MS: i64 = 60_000;

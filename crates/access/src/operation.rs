@@ -132,6 +132,7 @@ pub fn ask(
         return Err(Refusal::TooManyAsked { most: MOST_ASKED });
     }
     check(world, &act, now_ms)?;
+    act.check_says_true(world)?;
     let Needs { yeses, .. } = needs(world, &act, asker)?;
     // What nobody else approves is as good as approved by asking, and a seal takes a passkey to open.
     let takes_passkey = yeses == 0 || matches!(act, Act::Unseal { .. });
@@ -388,6 +389,6 @@ fn check(world: &World<'_>, act: &Act, now_ms: i64) -> Result<(), Refusal> {
             least: rule.least(),
         }),
         Act::Unseal { leaf } => world.seal.open(*leaf, now_ms).map(drop),
-        _ => Ok(()),
+        _ => act.check_still_means(world),
     }
 }

@@ -10,7 +10,7 @@ use crate::role::{Role, Roles};
 use crate::{HOUR_MS, Refusal};
 
 /// For so long a link lets somebody in who was invited, and he has to have his factors by then.
-pub const INVITED_FOR_MS: i64 = 72 * HOUR_MS;
+const INVITED_FOR_MS: i64 = 72 * HOUR_MS;
 
 /// The number of an operator, never used for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,15 +21,17 @@ pub struct OperatorId(pub i64);
 ///
 /// ```text
 ///           enrolled              suspended
-///  Invited ──────────▶ Active ◀──────────────▶ Suspended
-///     │                   │      reinstated        │
-///     │ lapsed            │ removed                │ removed
+///          ──────────▶           ──────────▶
+///  Invited              Active               Suspended
+///     │    ◀──────────    │      ◀──────────       │
+///     │     recovered     │      reinstated        │
+///     │ lapsed, removed   │ removed                │ removed
 ///     ▼                   ▼                        ▼
 ///  Removed ◀──────────────┴────────────────────────┘
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Was invited, and has not enough factors yet.
+    /// Was invited, or is recovered, and has not enough factors yet.
     Invited {
         /// Until when, by vault time.
         until_ms: i64,
@@ -49,6 +51,8 @@ pub enum Event {
     Enrolled,
     /// His link has lapsed.
     Lapsed,
+    /// Others let him enrol anew, since he has lost his factors.
+    Recovered,
     /// He was suspended.
     Suspended,
     /// He was reinstated.
@@ -73,6 +77,13 @@ pub struct Operator {
 }
 
 impl Standing {
+    /// Where it stands of whoever is invited at a moment of vault time.
+    pub const fn invited_at(now_ms: i64) -> Self {
+        Self::Invited {
+            until_ms: now_ms.saturating_add(INVITED_FOR_MS),
+        }
+    }
+
     /// Where it stands after something happened.
     ///
     /// # Errors
@@ -81,6 +92,7 @@ impl Standing {
         match (self, event) {
             (Self::Invited { until_ms }, Event::Enrolled) if now_ms < until_ms => Ok(Self::Active),
             (Self::Invited { until_ms }, Event::Lapsed) if now_ms >= until_ms => Ok(Self::Removed),
+            (Self::Active, Event::Recovered) => Ok(Self::invited_at(now_ms)),
             (Self::Active, Event::Suspended) => Ok(Self::Suspended),
             (Self::Suspended, Event::Reinstated) => Ok(Self::Active),
             (Self::Invited { .. } | Self::Active | Self::Suspended, Event::Removed) => {
@@ -135,6 +147,7 @@ mod tests {
         for event in [
             Event::Enrolled,
             Event::Lapsed,
+            Event::Recovered,
             Event::Suspended,
             Event::Reinstated,
             Event::Removed,
@@ -142,5 +155,8 @@ mod tests {
             assert!(Standing::Removed.transition(event, 0).is_err(), "{event:?}");
         }
         assert!(Standing::Suspended.transition(Event::Enrolled, 0).is_err());
+        assert!(Standing::Suspended.transition(Event::Recovered, 0).is_err());
+        let recovered = Standing::Active.transition(Event::Recovered, 5);
+        assert_eq!(recovered, Ok(Standing::invited_at(5)));
     }
 }

@@ -8,7 +8,7 @@ use strongroom_model::{Id, Name};
 use crate::Refusal;
 use crate::act::{Act, By, Weight};
 use crate::factor::Shown;
-use crate::operator::{Operator, OperatorId};
+use crate::operator::{Operator, OperatorId, Standing};
 use crate::role::Role;
 use crate::seal::UnderSeal;
 use crate::setup::Setup;
@@ -36,11 +36,22 @@ pub enum Way {
     },
     /// Whoever has the vault's own folder does it, before there is any operator.
     Folder,
+    /// Whoever has few factors, or none, comes by a link.
+    Link(Link),
     /// Somebody holds a seal code.
     SealCode {
         /// Who it was given to.
         holder: Name,
     },
+}
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// The first operator comes by it, from the vault's own terminal.
+    First,
+    /// Who was invited, or is recovered, comes by it.
+    Invitation,
 }
 
 impl Permit {
@@ -64,7 +75,8 @@ impl Permit {
 /// # Errors
 /// [`Refusal::NeedsApproval`] where others have to agree; [`Refusal::NoOperator`],
 /// [`Refusal::NoRole`], [`Refusal::NotShown`], [`Refusal::Sealed`], [`Refusal::InSetUp`],
-/// [`Refusal::NotFirst`], [`Refusal::NotNow`] of sealing what is sealed, [`Refusal::Never`].
+/// [`Refusal::NotFirst`], [`Refusal::NotNow`] of sealing what is sealed, [`Refusal::Changed`] where
+/// the act says what does not hold, [`Refusal::Never`].
 pub fn at_once(
     world: &World<'_>,
     (who, shown): (OperatorId, Shown),
@@ -88,6 +100,8 @@ pub fn at_once(
     if !shown.is_enough_for(want) {
         return Err(Refusal::NotShown { hint: shown.hint() });
     }
+    check_replaces(shown, &act)?;
+    act.check_says_true(world)?;
     Ok(Permit::new(act, Way::Operator(who)))
 }
 
@@ -96,7 +110,7 @@ pub fn at_once(
 ///
 /// # Errors
 /// [`Refusal::NeedsApproval`], [`Refusal::NoOperator`], [`Refusal::Sealed`], [`Refusal::NotNow`],
-/// [`Refusal::Never`].
+/// [`Refusal::Changed`], [`Refusal::Never`].
 pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Refusal> {
     if world.setup.at(now_ms) != Setup::Unclaimed {
         return Err(Refusal::NoOperator);
@@ -106,11 +120,42 @@ pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Ref
         Weight::AtOnce(By::HimselfOr(..), _) => Err(Refusal::NoOperator),
         Weight::AtOnce(..) => {
             check_seal(world, &act)?;
+            act.check_says_true(world)?;
             Ok(Permit::new(act, Way::Folder))
         }
         Weight::ByApproval => Err(Refusal::NeedsApproval),
         Weight::Never(why) => Err(Refusal::Never { why }),
     }
+}
+
+/// Whether `who` enrols a factor by a link that was right: who was invited, or is recovered, until the
+/// link lapses and as long as he has too few.
+///
+/// A seal stops that, but not who comes by the first link: otherwise nobody might be left to open it.
+///
+/// # Errors
+/// [`Refusal::NoOperator`] where he is not invited, or no longer; [`Refusal::Sealed`].
+pub fn by_link(
+    world: &World<'_>,
+    (who, link): (OperatorId, Link),
+    now_ms: i64,
+) -> Result<Permit, Refusal> {
+    let is_invited = |operator: &Operator| match operator.standing {
+        Standing::Invited { until_ms } => operator.id == who && now_ms < until_ms,
+        Standing::Active | Standing::Suspended | Standing::Removed => false,
+    };
+    if !world.operators.iter().any(is_invited) {
+        return Err(Refusal::NoOperator);
+    }
+    let enrol = Act::Enrol {
+        operator: who,
+        in_place_of: None,
+    };
+    match link {
+        Link::First => {}
+        Link::Invitation => check_seal(world, &enrol)?,
+    }
+    Ok(Permit::new(enrol, Way::Link(link)))
 }
 
 /// That a seal code, which was right and is used up, seals; `holder` is whom it was given to.
@@ -120,6 +165,19 @@ pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Ref
 pub fn by_seal_code(world: &World<'_>, holder: Name) -> Result<Permit, Refusal> {
     check_seal(world, &Act::Seal)?;
     Ok(Permit::new(Act::Seal, Way::SealCode { holder }))
+}
+
+/// A recovery code replaces a factor and adds none; a passkey adds one and removes none, which takes
+/// others.
+fn check_replaces(shown: Shown, act: &Act) -> Result<(), Refusal> {
+    let Act::Enrol { in_place_of, .. } = act else {
+        return Ok(());
+    };
+    match (shown, in_place_of) {
+        (Shown::RecoveryCode, None) => Err(Refusal::NotShown { hint: shown.hint() }),
+        (Shown::RecoveryCode, Some(_)) | (_, None) => Ok(()),
+        (_, Some(_)) => Err(Refusal::NeedsApproval),
+    }
 }
 
 /// Whether the seal lets one do at once what one does at once at other times.

@@ -34,8 +34,8 @@ pub enum Setup {
 /// A recovery of the operators, asked for on the vault's own host with the code on paper.
 ///
 /// ```text
-///               7 d
-///   Announced ──────▶ Due ──▶ a first link, and no set-up
+///              7 d, link taken
+///   Announced ─────────────────▶ Used
 ///       │ stopped by any operator
 ///       ▼
 ///    Stopped
@@ -164,6 +164,8 @@ mod tests {
             rule: Rule::default(),
             setup: Setup::Established,
             seal: Seal::Open { since_ms: 0 },
+            held: &[],
+            revoked: &[],
         };
         let announced = Recovery::Announced { at_ms: 5 };
         let due_ms = 5 + RECOVERY_WAITS_MS;

@@ -3,11 +3,11 @@
 use strongroom_access::operation::{self, End, LAPSES_MS, MOST_ASKED, State};
 use strongroom_access::rule::ALONE_MS;
 use strongroom_access::{
-    Act, Factors, Keeping, Refusal, Right, Role, Roles, Rule, Seal, Setup, Shown, Standing, permit,
+    Act, Factors, Link, Refusal, Right, Role, Roles, Rule, Seal, Setup, Shown, Standing, permit,
 };
 use strongroom_model::Id;
 
-use crate::scene::{DAY_MS, DELAY_MS, HOUR_MS, Scene, id, keep};
+use crate::scene::{DAY_MS, DELAY_MS, HOUR_MS, Scene, id, keep, keeping};
 
 fn himself(verb: &'static str, reason: &'static str) -> Refusal {
     Refusal::Himself { verb, reason }
@@ -109,7 +109,10 @@ fn what_nobody_else_approves_and_an_unsealing_are_asked_for_with_a_passkey() {
 #[test]
 fn a_stolen_session_neither_approves_nor_enrols() {
     let scene = Scene::with(3);
-    let enrol = Act::Enrol { operator: id(0) };
+    let enrol = Act::Enrol {
+        operator: id(0),
+        in_place_of: None,
+    };
     for (shown, may) in [
         (Shown::Passkey, true),
         (Shown::PasskeyBefore, false),
@@ -185,11 +188,18 @@ fn raising_a_little_gives_nobody_another_turn_to_stop_a_lowering() {
     scene.say_yes(2, first).unwrap();
     scene.stop(2, first).unwrap();
     scene.at_once(2, keep(60, 61)).unwrap();
-    let second = scene.ask(0, keep(61, 30)).unwrap();
+    let lower = |to_days| Act::Keep {
+        repository: "acme/repos".parse().unwrap(),
+        from: keeping(61),
+        to: keeping(to_days),
+        agreed: keeping(60),
+        is_compliant: false,
+    };
+    let second = scene.ask(0, lower(30)).unwrap();
     scene.say_yes(1, second).unwrap();
     scene.say_yes(2, second).unwrap();
     assert_eq!(scene.stop(2, second), Err(Refusal::StoppedBefore));
-    let other = scene.ask(0, keep(61, 29)).unwrap();
+    let other = scene.ask(0, lower(29)).unwrap();
     scene.say_yes(1, other).unwrap();
     scene.say_yes(2, other).unwrap();
     scene.stop(2, other).unwrap();
@@ -378,42 +388,88 @@ fn what_somebody_asked_for_who_is_suspended_is_not_done() {
 #[test]
 fn a_hundred_years_are_not_set_by_one() {
     let mut scene = Scene::with(3);
-    assert!(scene.at_once(0, keep(30, 60)).is_ok());
-    for days in [61, 366, 36_500] {
-        let raise = keep(30, days);
+    for days in [121, 366, 36_500] {
+        let raise = keep(60, days);
         assert_eq!(scene.at_once(0, raise), Err(Refusal::NeedsApproval));
     }
+    scene.at_once(0, keep(60, 120)).unwrap();
+    // He doubles what holds and was agreed to, and not what he says that is.
+    assert_eq!(scene.at_once(0, keep(120, 240)), Err(Refusal::Changed));
+    assert_eq!(scene.ask(0, keep(120, 300)), Err(Refusal::Changed));
+    assert_eq!(scene.held.keeping, keeping(120));
+    assert_eq!(scene.held.agreed, keeping(60));
 }
 
 #[test]
-fn what_was_approved_is_not_done_where_it_has_come_to_mean_another_thing() {
-    let held = |days: i64| Keeping {
-        retention_ms: days * DAY_MS,
-        grace_ms: 30 * DAY_MS,
+fn what_others_agreed_to_is_what_one_may_double_from_then_on() {
+    let mut scene = Scene::with(3);
+    let far = scene.ask(0, keep(60, 150)).unwrap();
+    scene.say_yes(1, far).unwrap();
+    scene.say_yes(2, far).unwrap();
+    scene.pass(DELAY_MS);
+    scene.perform(far).unwrap();
+    assert_eq!(scene.held.agreed, keeping(150));
+    scene.at_once(0, keep(150, 300)).unwrap();
+}
+
+#[test]
+fn what_was_agreed_to_is_not_done_where_it_has_come_to_mean_another_thing() {
+    let mut scene = Scene::with(3);
+    let lower = scene.ask(0, keep(60, 30)).unwrap();
+    scene.say_yes(1, lower).unwrap();
+    scene.say_yes(2, lower).unwrap();
+    scene.pass(DELAY_MS);
+    scene.held.is_compliant = true;
+    let refused = scene.perform(lower);
+    assert!(matches!(refused, Err(Refusal::Never { .. })));
+    scene.held.is_compliant = false;
+    scene.held.keeping = keeping(61);
+    scene.perform(lower).unwrap();
+    assert_eq!(scene.held.keeping, keeping(30), "nobody vetoes by raising");
+}
+
+#[test]
+fn an_act_on_a_repository_that_nobody_knows_is_refused() {
+    let mut scene = Scene::with(3);
+    scene.held.repository = "acme/other".parse().unwrap();
+    assert_eq!(scene.at_once(0, keep(60, 61)), Err(Refusal::Changed));
+    assert_eq!(scene.ask(0, keep(60, 30)), Err(Refusal::Changed));
+}
+
+#[test]
+fn a_recovery_code_replaces_a_factor_and_a_passkey_replaces_none() {
+    let scene = Scene::with(1);
+    let enrol = |shown, in_place_of| {
+        let operator = id(0);
+        let act = Act::Enrol {
+            operator,
+            in_place_of,
+        };
+        permit::at_once(&scene.world(), (operator, shown), act, scene.now_ms)
     };
-    let far = keep(30, 300);
-    assert_eq!(far.still_means(held(30), held(30), false), Ok(()));
-    assert_eq!(far.still_means(held(60), held(60), false), Ok(()));
-    assert_eq!(
-        far.still_means(held(301), held(301), false),
-        Err(Refusal::Changed)
-    );
-    let lower = keep(60, 30);
-    assert_eq!(lower.still_means(held(60), held(60), false), Ok(()));
-    assert_eq!(
-        lower.still_means(held(61), held(61), false),
-        Ok(()),
-        "nobody vetoes"
-    );
-    let compliant = lower.still_means(held(60), held(60), true);
-    assert!(matches!(compliant, Err(Refusal::Never { .. })));
-    // One person doubles what holds, and not what he says that it is.
-    let doubled = keep(100, 200);
-    assert_eq!(doubled.still_means(held(100), held(100), false), Ok(()));
-    assert_eq!(
-        doubled.still_means(held(30), held(30), false),
-        Err(Refusal::Changed)
-    );
+    assert!(enrol(Shown::RecoveryCode, Some(1)).is_ok());
+    let adds = enrol(Shown::RecoveryCode, None);
+    assert!(matches!(adds, Err(Refusal::NotShown { .. })));
+    assert!(enrol(Shown::Passkey, None).is_ok());
+    let replaces = enrol(Shown::Passkey, Some(1));
+    assert_eq!(replaces, Err(Refusal::NeedsApproval));
+}
+
+#[test]
+fn a_link_lets_in_who_is_invited_until_it_lapses_and_under_a_seal_only_the_first() {
+    let mut scene = Scene::with(2);
+    let by =
+        |scene: &Scene, who, link| permit::by_link(&scene.world(), (id(who), link), scene.now_ms);
+    let refused = by(&scene, 1, Link::Invitation);
+    assert_eq!(refused, Err(Refusal::NoOperator), "he is one already");
+    scene.operators[1].standing = Standing::invited_at(scene.now_ms);
+    assert!(by(&scene, 1, Link::Invitation).is_ok());
+    assert!(by(&scene, 0, Link::Invitation).is_err());
+    scene.at_once(0, Act::Seal).unwrap();
+    assert_eq!(by(&scene, 1, Link::Invitation), Err(Refusal::Sealed));
+    assert!(by(&scene, 1, Link::First).is_ok());
+    scene.pass(DELAY_MS);
+    assert_eq!(by(&scene, 1, Link::First), Err(Refusal::NoOperator));
 }
 
 #[test]
@@ -460,7 +516,10 @@ fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
     assert_eq!(refused, Err(Refusal::NoOperator));
     scene.setup = Setup::Unclaimed;
     assert!(permit::by_folder(&scene.world(), token, scene.now_ms).is_ok());
-    let enrol = Act::Enrol { operator: id(0) };
+    let enrol = Act::Enrol {
+        operator: id(0),
+        in_place_of: None,
+    };
     let enrolled = permit::by_folder(&scene.world(), enrol, scene.now_ms);
     assert_eq!(enrolled, Err(Refusal::NoOperator));
     let lowered = permit::by_folder(&scene.world(), keep(60, 30), scene.now_ms);

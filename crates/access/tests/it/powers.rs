@@ -32,7 +32,11 @@ fn some_act(operators: usize) -> impl Strategy<Value = Act> {
     prop_oneof![
         Just(Act::Seal),
         (0..9_u64).prop_map(|leaf| Act::Unseal { leaf }),
-        (1..400_i64, 1..40_000_i64).prop_map(|(from, to)| keep(from, to)),
+        (
+            prop_oneof![Just(60), 1..400_i64],
+            prop_oneof![1..130_i64, 1..40_000_i64]
+        )
+            .prop_map(|(from, to)| keep(from, to)),
         Just(Act::PurgeEarly {
             token: token(),
             since: 0,
@@ -133,6 +137,8 @@ proptest! {
         for next in &moves {
             let happened = steal(&mut scene, next);
             prop_assert_eq!(happened, None, "by {:?}", next);
+            let kept = scene.held.keeping.retention_ms;
+            prop_assert!((60 * DAY_MS..=120 * DAY_MS).contains(&kept), "by {:?}", next);
             for other in 1..operators {
                 prop_assert!(scene.counts(other), "{} is locked out by {:?}", other, next);
             }

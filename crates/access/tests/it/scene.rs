@@ -4,8 +4,8 @@ use strongroom_access::operation::{self, End, State};
 use strongroom_access::operator::Event;
 use strongroom_access::setup::LASTS_MS;
 use strongroom_access::{
-    Act, Factors, Keeping, Operation, Operator, OperatorId, Permit, Refusal, Roles, Rule, Seal,
-    Setup, Shown, Standing, World, permit, seal,
+    Act, Factors, Held, Keeping, Operation, Operator, OperatorId, Permit, Refusal, Revoked, Right,
+    Roles, Rule, Seal, Setup, Shown, Standing, World, permit, seal,
 };
 use strongroom_model::Id;
 
@@ -25,6 +25,8 @@ pub(crate) struct Scene {
     pub(crate) rule: Rule,
     pub(crate) setup: Setup,
     pub(crate) seal: Seal,
+    pub(crate) held: Held,
+    pub(crate) revoked: Vec<Revoked>,
     pub(crate) now_ms: i64,
     pub(crate) operations: Vec<Operation>,
     leaves: u64,
@@ -34,11 +36,15 @@ pub(crate) fn id(number: usize) -> OperatorId {
     OperatorId(i64::try_from(number).unwrap())
 }
 
-pub(crate) fn keep(from_days: i64, to_days: i64) -> Act {
-    let keeping = |days| Keeping {
+pub(crate) const fn keeping(days: i64) -> Keeping {
+    Keeping {
         retention_ms: days * DAY_MS,
         grace_ms: 30 * DAY_MS,
-    };
+    }
+}
+
+/// Keeps things for another time than several agreed to.
+pub(crate) fn keep(from_days: i64, to_days: i64) -> Act {
     Act::Keep {
         repository: "acme/repos".parse().unwrap(),
         from: keeping(from_days),
@@ -49,7 +55,8 @@ pub(crate) fn keep(from_days: i64, to_days: i64) -> Act {
 }
 
 impl Scene {
-    /// So many operators, each with all roles, two passkeys and a password.
+    /// So many operators, each with all roles, two passkeys and a password; the repository keeps things
+    /// for 60 days, and of tokens `abc` is revoked.
     pub(crate) fn with(count: usize) -> Self {
         let operator = |number| Operator {
             id: id(number),
@@ -67,6 +74,17 @@ impl Scene {
             rule: Rule::default(),
             setup: Setup::Established,
             seal: Seal::Open { since_ms: 0 },
+            held: Held {
+                repository: "acme/repos".parse().unwrap(),
+                keeping: keeping(60),
+                agreed: keeping(60),
+                is_compliant: false,
+            },
+            revoked: vec![Revoked {
+                token: "abc".to_owned(),
+                right: Right::Append,
+                prefix: "acme".parse().unwrap(),
+            }],
             now_ms: BEGINS_MS,
             operations: Vec::new(),
             leaves: 1,
@@ -79,6 +97,8 @@ impl Scene {
             rule: self.rule,
             setup: self.setup,
             seal: self.seal,
+            held: std::slice::from_ref(&self.held),
+            revoked: &self.revoked,
         }
     }
 
@@ -151,6 +171,7 @@ impl Scene {
         let now_ms = self.now_ms;
         let act = permit.act().clone();
         self.leaves += 1;
+        self.held = self.held.after(&permit);
         let mut operations = std::mem::take(&mut self.operations);
         match &act {
             Act::Seal => {
@@ -170,7 +191,12 @@ impl Scene {
                     operator.roles = *roles;
                 }
             }
+            Act::MakeToken {
+                in_place_of: Some(token),
+                ..
+            } => self.revoked.retain(|revoked| revoked.token != *token),
             Act::RecoverOperator { operator } => {
+                self.befall(*operator, Event::Recovered);
                 if let Some(operator) = self.find(*operator) {
                     operator.factors = Factors::default();
                 }

@@ -16,7 +16,7 @@ fn under_the_seal_waiting_stands_still_and_begins_anew_behind_it() {
     scene.pass(1);
     assert_eq!(scene.perform(lower), Err(Refusal::Sealed));
     assert_eq!(scene.ask(0, keep(60, 29)), Err(Refusal::Sealed));
-    assert_eq!(scene.at_once(0, keep(30, 60)), Err(Refusal::Sealed));
+    assert_eq!(scene.at_once(0, keep(60, 90)), Err(Refusal::Sealed));
     let leaf = scene.seal_leaf().unwrap();
     let unseal = scene.ask(0, Act::Unseal { leaf }).unwrap();
     scene.say_yes(1, unseal).unwrap();
@@ -119,9 +119,21 @@ fn under_the_seal_access_is_taken_away_at_once() {
         scene.at_once(0, replace.clone()),
         Err(Refusal::NeedsApproval)
     );
-    let asked = scene.ask(0, replace).unwrap();
-    scene.say_yes(1, asked).unwrap();
+    let other = Act::MakeToken {
+        right: Right::Append,
+        prefix: "acme/repos".parse().unwrap(),
+        expires_in_ms: None,
+        in_place_of: Some("abc".to_owned()),
+    };
+    assert_eq!(scene.ask(0, other), Err(Refusal::Changed));
+    let asked = scene.ask(0, replace.clone()).unwrap();
+    let again = scene.ask(0, replace).unwrap();
+    for number in [asked, again] {
+        scene.say_yes(1, number).unwrap();
+    }
     scene.perform(asked).unwrap();
+    let replaced = scene.perform(again);
+    assert_eq!(replaced, Err(Refusal::Changed), "it is replaced once");
 }
 
 #[test]
