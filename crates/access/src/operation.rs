@@ -9,7 +9,7 @@
 //!     ▼                        ▼
 //!   Ended                    Ended
 //! ```
-//! A yes counts as long as whoever gave it counts. Where too few are left when it is due, or when
+//! A yes counts as long as whoever gave it counts, and none of his factors was replaced since. Where too few are left when it is due, or when
 //! another one says yes, it is asked for again: the delay is counted from the last yes that it takes.
 
 use std::collections::BTreeMap;
@@ -224,7 +224,12 @@ impl Operation {
         if is_waiting && self.valid(world) < yeses {
             self.ask_again(now_ms);
         }
-        self.yeses.entry(who).or_insert(now_ms);
+        match self.yeses.get(&who) {
+            Some(said_ms) if self.counts(world, who, *said_ms) => {}
+            _ => {
+                self.yeses.insert(who, now_ms);
+            }
+        }
         if self.state == State::Asked && self.valid(world) >= yeses {
             self.state = State::Waiting { since_ms: now_ms };
         }
@@ -330,13 +335,18 @@ impl Operation {
 
     /// How many yeses count.
     pub fn valid(&self, world: &World<'_>) -> usize {
-        let counts = |who: &&OperatorId| {
-            let is_security = world
-                .operator(**who)
-                .is_some_and(|operator| operator.is(Role::Security));
-            is_security && self.check_other(**who, "approves").is_ok()
+        let counts = |(who, said_ms): &(&OperatorId, &i64)| self.counts(world, **who, **said_ms);
+        self.yeses.iter().filter(counts).count()
+    }
+
+    /// Whether a yes counts. Where a factor was replaced since, it may have been said by whoever has
+    /// the lost one.
+    fn counts(&self, world: &World<'_>, who: OperatorId, said_ms: i64) -> bool {
+        let is_his = |operator: &Operator| {
+            let replaced_ms = operator.factors.replaced_ms;
+            operator.is(Role::Security) && replaced_ms.is_none_or(|at_ms| at_ms < said_ms)
         };
-        self.yeses.keys().filter(counts).count()
+        world.operator(who).is_some_and(is_his) && self.check_other(who, "approves").is_ok()
     }
 
     fn check_other(&self, who: OperatorId, verb: &'static str) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use strongroom_model::{Id, Name};
 
 use crate::Refusal;
 use crate::act::{Act, By, Weight};
-use crate::factor::Shown;
+use crate::factor::{Shown, Want};
 use crate::operator::{Operator, OperatorId, Standing};
 use crate::role::Role;
 use crate::seal::UnderSeal;
@@ -215,9 +215,9 @@ fn in_set_up(
         });
     }
     // Whoever invites has shown more than a password: he makes those who will approve.
-    match shown {
-        Shown::Passkey => Ok(Permit::new(act, Way::Operator(operator.id))),
-        _ => Err(Refusal::NotShown { hint: shown.hint() }),
+    match shown.is_enough_for(Want::Approve) {
+        true => Ok(Permit::new(act, Way::Operator(operator.id))),
+        false => Err(Refusal::NotShown { hint: shown.hint() }),
     }
 }
 

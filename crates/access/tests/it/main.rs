@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod attacks;
+mod entering;
 mod powers;
 mod scene;
 mod sealed;
