@@ -7,3 +7,4 @@ mod entering;
 mod powers;
 mod scene;
 mod sealed;
+mod tables;
