@@ -11,7 +11,8 @@ pub mod needs;
 pub mod purge;
 pub mod quota;
 pub mod refusals;
-pub mod right;
 pub mod scrub;
 pub mod wholeness;
 pub mod witness;
+
+pub use strongroom_access::right;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use strongroom_access::Keeping;
 use strongroom_model::FileType;
 
 use crate::rules::clock::{DAY_MS, HOUR_MS};
@@ -12,15 +13,6 @@ const VITAL_SHARE: u64 = 2;
 
 /// Of how many hundredths of a repository tombstones within a day are more than an everyday prune.
 const EVERYDAY_PERCENT: u128 = 5;
-
-/// For how long a repository keeps what is asked to be deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keeping {
-    /// The least time from arrival to purge, in milliseconds.
-    pub retention_ms: i64,
-    /// The least time from tombstone to purge, in milliseconds.
-    pub grace_ms: i64,
-}
 
 /// Why nothing of a repository is purged now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,34 +70,29 @@ impl Hold {
     }
 }
 
-impl Keeping {
-    /// When, by vault time, the bytes of an object may go; `None` where nobody asked for it.
-    pub fn due_ms(&self, object: &Object) -> Option<i64> {
-        let tombstoned_ms = object
-            .tombstoned_ms
-            .filter(|_| object.state == State::Tombstoned)?;
-        let by_arrival = object.arrived_ms.saturating_add(self.retention_ms);
-        let by_tombstone = tombstoned_ms.saturating_add(self.grace_ms);
-        Some(by_arrival.max(by_tombstone))
-    }
+/// When, by vault time, the bytes of an object may go; `None` where nobody asked for it.
+pub fn due_ms(keeping: Keeping, object: &Object) -> Option<i64> {
+    let tombstoned_ms = object
+        .tombstoned_ms
+        .filter(|_| object.state == State::Tombstoned)?;
+    let by_arrival = object.arrived_ms.saturating_add(keeping.retention_ms);
+    let by_tombstone = tombstoned_ms.saturating_add(keeping.grace_ms);
+    Some(by_arrival.max(by_tombstone))
+}
 
-    /// Until when, by vault time, a receipt must have come that takes the place of an older one of its
-    /// snapshot now.
-    ///
-    /// **Security:** such a receipt is a request for deletion in other words, so it waits as long as
-    /// one does, and what it lets go of has to be a tombstone for as long besides.
-    pub fn said_anew_until_ms(&self, now_ms: i64) -> i64 {
-        now_ms.saturating_sub(self.retention_ms.max(self.grace_ms))
-    }
+/// Until when, by vault time, a receipt must have come that takes the place of an older one of its
+/// snapshot now.
+///
+/// **Security:** such a receipt is a request for deletion in other words, so it waits as long as one
+/// does, and what it lets go of has to be a tombstone for as long besides.
+pub fn said_anew_until_ms(keeping: Keeping, now_ms: i64) -> i64 {
+    now_ms.saturating_sub(keeping.retention_ms.max(keeping.grace_ms))
 }
 
 /// Whether the bytes of an object may go now: its time has come, and no receipt names it whose
 /// snapshot is stored.
 pub fn may_go(keeping: Keeping, object: &Object, is_named: bool, now_ms: i64) -> bool {
-    !is_named
-        && keeping
-            .due_ms(object)
-            .is_some_and(|due_ms| due_ms <= now_ms)
+    !is_named && due_ms(keeping, object).is_some_and(|due_ms| due_ms <= now_ms)
 }
 
 /// The day of vault time that a moment belongs to.
@@ -215,7 +202,7 @@ mod tests {
             retention_ms in 0..i64::MAX, grace_ms in 0..i64::MAX,
         ) {
             let keeping = Keeping { retention_ms, grace_ms };
-            let due_ms = keeping.due_ms(&tombstone(arrived_ms, tombstoned_ms)).unwrap();
+            let due_ms = due_ms(keeping, &tombstone(arrived_ms, tombstoned_ms)).unwrap();
             prop_assert!(due_ms >= arrived_ms.saturating_add(retention_ms));
             prop_assert!(due_ms >= tombstoned_ms.saturating_add(grace_ms));
         }
@@ -245,7 +232,7 @@ mod tests {
                 ..tombstone(0, 0)
             };
             assert_eq!(
-                keeping.due_ms(&object).is_some(),
+                due_ms(keeping, &object).is_some(),
                 state == State::Tombstoned
             );
         }

@@ -31,6 +31,7 @@ use crate::records::clock;
 use crate::records::leaves::{self, Act};
 use crate::records::receipts::{self, Receipt};
 use crate::records::repositories::{self, Repository};
+use crate::rules::purge;
 use crate::vault::jobs::Held;
 use crate::vault::{Vault, no_answer, wholeness};
 
@@ -132,6 +133,6 @@ impl Vault {
 fn until_ms(transaction: &mut dyn Transaction, repository: &Repository) -> Result<Option<i64>> {
     let clock = clock::read(transaction)?.ok_or_else(no_answer)?;
     let is_held = clock.is_doubted || repository.purge_held_ms.is_some();
-    let until_ms = repository.keeping.said_anew_until_ms(clock.purge_ms());
+    let until_ms = purge::said_anew_until_ms(repository.keeping, clock.purge_ms());
     Ok(Some(until_ms).filter(|_| !is_held))
 }
