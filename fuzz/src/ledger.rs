@@ -4,8 +4,8 @@ use strongroom_ledger::bundle::{entries, push};
 use strongroom_ledger::tile::LEVEL_LIMIT;
 use strongroom_ledger::witness::{AddCheckpoint, Answer};
 use strongroom_ledger::{
-    Checkpoint, HASH_BYTES, Hash, Level, Note, NoteSignature, Remembered, Tile, Verdict,
-    verify_consistency, verify_inclusion,
+    Approval, Checkpoint, HASH_BYTES, Hash, Level, Note, NoteSignature, Page, Remembered, Tile,
+    Verdict, verify_consistency, verify_inclusion,
 };
 
 pub(crate) fn note(data: &[u8]) -> bool {
@@ -86,6 +86,52 @@ pub(crate) fn proof(data: &[u8]) -> bool {
         let other = Hash::leaf(last.as_bytes());
         assert!(!holds(&[others, &[other]].concat()), "another hash");
     }
+    true
+}
+
+/// Three lengths, of a byte each: authenticator data, signature and key; these, and the client data.
+pub(crate) fn approval(data: &[u8]) -> bool {
+    const PAGE: Page<'_> = Page {
+        host: "localhost",
+        origin: "http://localhost:8000",
+    };
+    let Some(([first, second, third], rest)) = data.split_first_chunk() else {
+        return false;
+    };
+    let parts = || {
+        let (authenticator_data, rest) = rest.split_at_checked(usize::from(*first))?;
+        let (signature, rest) = rest.split_at_checked(usize::from(*second))?;
+        let (public_key, client_data) = rest.split_at_checked(usize::from(*third))?;
+        Some((authenticator_data, signature, public_key, client_data))
+    };
+    let Some((authenticator_data, signature, public_key, client_data)) = parts() else {
+        return false;
+    };
+    let approval = Approval {
+        operation: &[1; 32],
+        operator: 7,
+        nonce: &[2; 32],
+        authenticator_data,
+        client_data,
+        signature,
+        public_key,
+    };
+    if approval.verify(&PAGE).is_err() {
+        return false;
+    }
+    let other = Approval {
+        operator: 8,
+        ..approval
+    };
+    assert!(other.verify(&PAGE).is_err(), "it is by anybody");
+    let cut = authenticator_data
+        .split_last()
+        .map_or(&[][..], |(_, rest)| rest);
+    let other = Approval {
+        authenticator_data: cut,
+        ..approval
+    };
+    assert!(other.verify(&PAGE).is_err(), "not all of it is signed");
     true
 }
 

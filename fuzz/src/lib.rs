@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     target("holds", state::holds),
     target("index", repo::index),
     target("key", repo::key_file),
+    target("ledger_approval", ledger::approval),
     target("ledger_bundle", ledger::bundle),
     target("ledger_memory", ledger::memory),
     target("ledger_note", ledger::note),

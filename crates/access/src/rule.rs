@@ -15,11 +15,10 @@ pub const FEWEST_YESES: usize = 2;
 pub const ALONE_MS: i64 = 14 * DAY_MS;
 
 /// How many of the others have to agree, where there are three security operators or more.
+/// Two at least; as JSON the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rule {
-    /// So many, two at least.
-    pub yeses: usize,
-}
+#[serde(try_from = "usize", into = "usize")]
+pub struct Rule(usize);
 
 /// What one operation takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,20 +31,46 @@ pub struct Needs {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self {
-            yeses: FEWEST_YESES,
-        }
+        Self(FEWEST_YESES)
     }
 }
 
 impl Rule {
+    /// So many yeses; `None` where that is fewer than [`FEWEST_YESES`].
+    pub const fn new(yeses: usize) -> Option<Self> {
+        match yeses >= FEWEST_YESES {
+            true => Some(Self(yeses)),
+            false => None,
+        }
+    }
+
+    /// So many yeses.
+    pub const fn yeses(self) -> usize {
+        self.0
+    }
+
     /// The fewest security operators under this rule. Two are let be two, and one alone: but whoever
     /// has set a number wants it kept.
     pub const fn least(self) -> usize {
-        match self.yeses > FEWEST_YESES {
-            true => self.yeses.saturating_add(1),
+        match self.0 > FEWEST_YESES {
+            true => self.0.saturating_add(1),
             false => 1,
         }
+    }
+}
+
+impl TryFrom<usize> for Rule {
+    type Error = String;
+
+    fn try_from(yeses: usize) -> Result<Self, Self::Error> {
+        Self::new(yeses)
+            .ok_or_else(|| format!("{yeses} is no rule: {FEWEST_YESES} have to agree at least"))
+    }
+}
+
+impl From<Rule> for usize {
+    fn from(rule: Rule) -> Self {
+        rule.0
     }
 }
 
@@ -75,8 +100,24 @@ pub fn needs(world: &World<'_>, act: &Act, asker: OperatorId) -> Result<Needs, R
         }),
         (2, _) => Ok(Needs { yeses: 1, delay_ms }),
         (_, others) => Ok(Needs {
-            yeses: world.rule.yeses.max(FEWEST_YESES).min(others),
+            yeses: world.rule.yeses().min(others),
             delay_ms,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_rule_is_content_with_fewer_than_two_whoever_writes_it_down() {
+        assert_eq!(Rule::default().yeses(), FEWEST_YESES);
+        assert_eq!(serde_json::from_str::<Rule>("3").unwrap(), Rule(3));
+        assert_eq!(serde_json::to_string(&Rule(3)).unwrap(), "3");
+        for few in ["0", "1"] {
+            let refused = serde_json::from_str::<Rule>(few).unwrap_err();
+            assert!(refused.to_string().contains("2 have to agree"), "{refused}");
+        }
     }
 }

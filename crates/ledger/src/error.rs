@@ -93,6 +93,12 @@ pub enum Error {
         /// The size of the newer log.
         new_size: u64,
     },
+    /// What is said to be an operator's yes, and is none.
+    #[error("It is no yes of that operator to that operation: {reason}")]
+    NotApproved {
+        /// What it is not.
+        reason: &'static str,
+    },
     /// A witness answered with a status that its protocol does not know.
     #[error("The witness answered with status {status}")]
     UnknownStatus {

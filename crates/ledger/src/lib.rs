@@ -11,11 +11,13 @@
 //! - To prove: [`inclusion_proof`] and [`consistency_proof`], from any [`TileSource`].
 //! - To check what is said of one: [`verify_inclusion`], [`verify_consistency`], [`Remembered`].
 //! - To check all of one: [`audit()`].
+//! - To check what an operator signed who agreed to something: [`Approval`].
 //!
 //! **Architecture invariant:** this crate links nothing else of ours, so that an auditor builds
 //! and reads it alone. It knows no clock and no network; it reads files in [`Folder`] and
 //! [`SignedCheckpoint::kept`] only and writes none.
 
+pub mod approval;
 pub mod audit;
 mod base64;
 pub mod bundle;
@@ -32,6 +34,7 @@ pub mod tile;
 pub mod tree;
 pub mod witness;
 
+pub use approval::{Approval, Page};
 pub use audit::audit;
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use edge::{Edge, LogFile};

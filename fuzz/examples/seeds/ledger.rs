@@ -1,6 +1,7 @@
 //! Files of a log, as this program writes them, and damaged in ways of their own.
 
 use anyhow::Result;
+use data_encoding::BASE64URL_NOPAD;
 use strongroom_ledger::bundle::push;
 use strongroom_ledger::witness::{AddCheckpoint, Answer};
 use strongroom_ledger::{
@@ -29,6 +30,39 @@ const PATHS: &[(&str, &str)] = &[
     ("width_of_full", "tile/0/001.p/256"),
     ("two_widths", "tile/0/001.p/5.p/6"),
 ];
+
+/// What a passkey in software signed for operator 7 on `http://localhost:8000`: data of the authenticator,
+/// signature and key, in base64url.
+const SIGNED: [&str; 3] = [
+    "SZYN5YgOjGh0NBcPZHZgW4_krrmihjLHmVzzuoMdl2MdAAAAAA",
+    "MEUCIQDa_KJIVJf5XtPEd7ZAXxFJJdHBJV_vxlkL7m99lPvdWQIgRs6els9Jvq6TURSJ4cu181jy2Ou7KB_bJIYhPGkkPCU",
+    "BNz2VxCYhrQ1XnFjHZTwjuCU-zxF83LvO6AbZbf2W7PXWS2qEWLPwNgOlWqqkMtFjWq-sees683QQLcNUXuAoIQ",
+];
+
+/// And what the browser said, of operation 1, 1, 1… and the bytes 2, 2, 2….
+const CLIENT_DATA: &str = r#"{"type":"webauthn.get","challenge":"OYXf0nY31MLKM5QVk_VBEJSwcwQFh8niQ2qzZvb52Bg","origin":"http://localhost:8000","crossOrigin":false}"#;
+
+/// A yes, and what is none.
+fn approvals() -> Result<Vec<Seed>> {
+    let [authenticator_data, signature, public_key] =
+        SIGNED.map(|text| BASE64URL_NOPAD.decode(text.as_bytes()));
+    let parts = [authenticator_data?, signature?, public_key?];
+    let mut signed = Vec::new();
+    for part in &parts {
+        signed.push(u8::try_from(part.len())?);
+    }
+    signed.extend(parts.concat());
+    let with = |client_data: &str| [&signed[..], client_data.as_bytes()].concat();
+    let seed = |name, client_data: &str| Seed::new("ledger_approval", name, with(client_data));
+    Ok(vec![
+        seed("good", CLIENT_DATA),
+        seed("other_page", &CLIENT_DATA.replace("8000", "8001")),
+        seed("within", &CLIENT_DATA.replace("false", "true")),
+        seed("goes_on", &CLIENT_DATA.replace('}', ",\"x\":1}")),
+        seed("silent", ""),
+        Seed::new("ledger_approval", "boast", [255, 255, 255, 1]),
+    ])
+}
 
 /// A tree of five leaves, which is one tile.
 struct Five(Edge);
@@ -168,6 +202,7 @@ pub(crate) fn seeds() -> Result<Vec<Seed>> {
         ),
         Seed::new("ledger_proof", "no_tree", seed(0, u64::MAX, 0, &inclusion)),
     ]);
+    seeds.extend(approvals()?);
     seeds.extend(
         PATHS
             .iter()

@@ -236,7 +236,7 @@ fn the_last_security_operator_stays() {
 #[test]
 fn a_rule_of_more_yeses_keeps_as_many_people() {
     let mut scene = Scene::with(4);
-    let rule = Rule { yeses: 3 };
+    let rule = Rule::new(3).unwrap();
     let least = rule.least();
     let asked = scene.ask(0, Act::SetRule { rule }).unwrap();
     scene.say_yes(1, asked).unwrap();
@@ -246,7 +246,7 @@ fn a_rule_of_more_yeses_keeps_as_many_people() {
     let remove = Act::RemoveOperator { operator: id(3) };
     assert_eq!(scene.ask(0, remove), Err(Refusal::TooFewLeft { least }));
     let five = Act::SetRule {
-        rule: Rule { yeses: 4 },
+        rule: Rule::new(4).unwrap(),
     };
     assert_eq!(scene.ask(0, five), Err(Refusal::TooFewLeft { least: 5 }));
     let lower = scene.ask(0, keep(60, 30)).unwrap();
@@ -258,7 +258,7 @@ fn a_rule_of_more_yeses_keeps_as_many_people() {
 #[test]
 fn a_rule_that_no_number_of_people_could_keep_is_refused() {
     let mut scene = Scene::with(3);
-    let rule = Rule { yeses: usize::MAX };
+    let rule = Rule::new(usize::MAX).unwrap();
     let least = usize::MAX;
     let refused = scene.ask(0, Act::SetRule { rule });
     assert_eq!(refused, Err(Refusal::TooFewLeft { least }));
@@ -278,7 +278,7 @@ fn a_stolen_factor_goes_where_enough_are_left() {
     assert_eq!(alone.ask(0, remove(0)), Err(Refusal::TooFewLeft { least }));
 
     let mut scene = Scene::with(4);
-    scene.rule = Rule { yeses: 3 };
+    scene.rule = Rule::new(3).unwrap();
     let least = scene.rule.least();
     let asked = scene.ask(0, remove(3)).unwrap();
     scene.say_yes(1, asked).unwrap();

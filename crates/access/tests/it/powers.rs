@@ -58,8 +58,8 @@ fn some_act(operators: usize) -> impl Strategy<Value = Act> {
             name: "accomplice".parse().unwrap(),
             roles: Roles::ALL,
         }),
-        (0..5_usize).prop_map(|yeses| Act::SetRule {
-            rule: Rule { yeses },
+        (2..5_usize).prop_map(|yeses| Act::SetRule {
+            rule: Rule::new(yeses).unwrap(),
         }),
         whom.prop_flat_map(|operator| {
             prop::sample::select(vec![
