@@ -9,8 +9,9 @@
 //!     ▼                        ▼
 //!   Ended                    Ended
 //! ```
-//! A yes counts as long as whoever gave it counts, and none of his factors was replaced since. Where too few are left when it is due, or when
-//! another one says yes, it is asked for again: the delay is counted from the last yes that it takes.
+//! A yes counts as long as whoever gave it counts, and none of his factors was replaced since. Where
+//! too few are left when it is due, or when another one says yes, it is asked for again: the delay is
+//! counted from the last yes that it takes.
 
 use std::collections::BTreeMap;
 

@@ -234,6 +234,16 @@ impl Scene {
         }
     }
 
+    /// Opens the seal, as 0 asks and 1 and 2 agree.
+    pub(crate) fn unseal(&mut self) {
+        let leaf = self.seal_leaf().unwrap();
+        let asked = self.ask(0, Act::Unseal { leaf }).unwrap();
+        self.say_yes(1, asked).unwrap();
+        self.say_yes(2, asked).unwrap();
+        self.pass(DAY_MS);
+        self.perform(asked).unwrap();
+    }
+
     /// Whether an operator has any rights.
     pub(crate) fn counts(&self, who: usize) -> bool {
         self.world().operator(id(who)).is_some()

@@ -39,12 +39,7 @@ fn a_seal_brings_back_nothing_that_has_lapsed() {
     scene.pass(DELAY_MS + LAPSES_MS);
     assert!(scene.stop(1, lower).is_err(), "there is nothing to stop");
     scene.at_once(0, Act::Seal).unwrap();
-    let leaf = scene.seal_leaf().unwrap();
-    let unseal = scene.ask(0, Act::Unseal { leaf }).unwrap();
-    scene.say_yes(1, unseal).unwrap();
-    scene.say_yes(2, unseal).unwrap();
-    scene.pass(DAY_MS);
-    scene.perform(unseal).unwrap();
+    scene.unseal();
     scene.pass(DELAY_MS);
     assert!(scene.perform(lower).is_err());
     assert_eq!(scene.operations[lower].state, State::Ended(End::Lapsed));
@@ -65,12 +60,7 @@ fn what_lapses_under_a_seal_does_not_come_back_when_it_is_opened() {
         "it had not lapsed, and the seal leaves it its time"
     );
     scene.pass(LAPSES_MS);
-    let leaf = scene.seal_leaf().unwrap();
-    let unseal = scene.ask(0, Act::Unseal { leaf }).unwrap();
-    scene.say_yes(1, unseal).unwrap();
-    scene.say_yes(2, unseal).unwrap();
-    scene.pass(DAY_MS);
-    scene.perform(unseal).unwrap();
+    scene.unseal();
     scene.pass(DELAY_MS);
     assert!(scene.perform(suspend).is_err());
     assert!(scene.counts(3));
