@@ -11,12 +11,13 @@ use crate::http::Limits;
 /// With less a client could not send one pack in a minute.
 const LEAST_BYTES_PER_SECOND: ByteSize = ByteSize::mib(1);
 
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "connections",
     "connections_per_address",
     "requests",
     "requests_per_address",
     "requests_per_second",
+    "bytes_per_second_per_address",
     "requests_per_token",
     "requests_reserved",
     "requests_per_second_per_token",
@@ -67,8 +68,18 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits>
     limits.requests_per_second = rate.unwrap_or(limits.requests_per_second);
     let rate = section.number(reader, "requests_per_second_per_token", 1..=10_000_000);
     limits.requests_per_second_per_token = rate.unwrap_or(limits.requests_per_second_per_token);
-    limits.bytes_per_second_per_token =
-        bytes_per_second(reader, &section).unwrap_or(limits.bytes_per_second_per_token);
+    for (key, into) in [
+        (
+            "bytes_per_second_per_address",
+            &mut limits.bytes_per_second_per_address,
+        ),
+        (
+            "bytes_per_second_per_token",
+            &mut limits.bytes_per_second_per_token,
+        ),
+    ] {
+        *into = bytes_per_second(reader, &section, key).unwrap_or(*into);
+    }
     let failed = section.number(reader, "failed_logins", 1..=100_000);
     limits.failed_logins = failed.unwrap_or(limits.failed_logins);
     if let Some(period) = section.period(reader, "stop_time") {
@@ -77,13 +88,12 @@ pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<Limits>
     Some(limits)
 }
 
-fn bytes_per_second(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<u64> {
-    const KEY: &str = "bytes_per_second_per_token";
-    let (line, size) = section.size(reader, KEY)?;
+fn bytes_per_second(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<u64> {
+    let (line, size) = section.size(reader, key)?;
     if size < LEAST_BYTES_PER_SECOND {
         reader.problem(
             line,
-            format!("{KEY} = \"{size}\" is out of bounds"),
+            format!("{key} = \"{size}\" is out of bounds"),
             format!("write a size from \"{LEAST_BYTES_PER_SECOND}\" on"),
         );
         return None;

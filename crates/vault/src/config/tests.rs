@@ -102,7 +102,8 @@ fn the_shares_of_tokens_follow_the_number_of_requests() {
         (40, 10)
     );
     let text = "[limits]\nrequests = 1000\nrequests_per_token = 300\nrequests_reserved = 0\n\
-                requests_per_second_per_token = 7\nbytes_per_second_per_token = \"10MiB\"";
+                requests_per_second_per_token = 7\nbytes_per_second_per_token = \"10MiB\"\n\
+                bytes_per_second_per_address = \"20MiB\"";
     let limits = parse(text).unwrap().limits;
     assert_eq!(
         (limits.requests_per_token, limits.requests_reserved),
@@ -110,6 +111,7 @@ fn the_shares_of_tokens_follow_the_number_of_requests() {
     );
     assert_eq!(limits.requests_per_second_per_token, 7);
     assert_eq!(limits.bytes_per_second_per_token, 10 << 20);
+    assert_eq!(limits.bytes_per_second_per_address, 20 << 20);
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub struct Limits {
     pub requests_per_address: usize,
     /// Requests a second of one address, on average; twice as many at once.
     pub requests_per_second: u32,
+    /// Bytes a second of one address in both directions, on average; twice as many at once.
+    pub bytes_per_second_per_address: u64,
     /// Requests under way of one token, from all its addresses.
     pub requests_per_token: usize,
     /// Of the requests under way in all, so many are kept for tokens that have few, the last of them
@@ -74,6 +76,8 @@ impl Default for Limits {
             requests: 256,
             requests_per_address: 128,
             requests_per_second: 20_000,
+            // More than a line of 25 gigabits carries: there may be many clients behind one address.
+            bytes_per_second_per_address: 4 << 30,
             // A client with 64 connections passes, and one whose answers are still on their way.
             requests_per_token: 96,
             requests_reserved: 64,

@@ -92,7 +92,7 @@ pub async fn serve(
     };
     let shared = Arc::new(Shared {
         tls,
-        rates: Arc::new(Rates::new(serving.limits.requests_per_second)),
+        rates: Arc::new(Rates::new(&serving.limits)),
         logins: Arc::new(Logins::new(&serving.limits)),
         tokens: Arc::new(Tokens::new(&serving.limits)),
         discards: Turns::new(exchange::DISCARDS, exchange::DISCARDS_OF_ADDRESS),

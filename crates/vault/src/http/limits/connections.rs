@@ -26,6 +26,8 @@ pub(crate) enum Refusal {
     AddressRequests,
     /// Too many requests a second.
     Rate,
+    /// Too many bytes of its address a second.
+    AddressBytes,
     /// Too many requests of one token under way.
     TokenRequests,
     /// Too many requests of one token a second.
@@ -45,6 +47,7 @@ impl Refusal {
             Self::Requests => "requests",
             Self::AddressRequests => "requests_per_address",
             Self::Rate => "requests_per_second",
+            Self::AddressBytes => "bytes_per_second_per_address",
             Self::TokenRequests => "requests_per_token",
             Self::TokenRate => "requests_per_second_per_token",
             Self::TokenBytes => "bytes_per_second_per_token",

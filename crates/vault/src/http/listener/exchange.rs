@@ -65,6 +65,8 @@ struct Outcome {
     is_proven: bool,
     /// Whether it still has its place among the requests under way.
     has_place: bool,
+    /// Where its body comes from, once it is looked at.
+    wire: Option<Arc<Wire>>,
 }
 
 /// The body of an answer, which tells the log how it went.
@@ -112,6 +114,12 @@ impl Exchange {
         }
     }
 
+    /// Counts bytes that the client has sent or taken.
+    fn count(&self, bytes: u64, now: Instant) {
+        self.rates
+            .count(AddressKey::from(self.peer.address), bytes, now);
+    }
+
     /// Lets a request begin, or says why not and for how long.
     fn admit(
         self: &Arc<Self>,
@@ -129,8 +137,7 @@ impl Exchange {
         if self.untaken.load(Ordering::Relaxed) >= MOST_UNTAKEN {
             return Err((Refusal::Requests, Duration::from_secs(1)));
         }
-        let rate = self.rates.take(address, now);
-        rate.map_err(|pause| (Refusal::Rate, pause))?;
+        self.rates.take(address, now)?;
         let begun = self.ticket.begin();
         begun.map_err(|refusal| (refusal, Duration::from_secs(1)))?;
         self.watch.begin();
@@ -141,6 +148,7 @@ impl Exchange {
                 is_answered: false,
                 is_proven: false,
                 has_place: true,
+                wire: None,
             }),
         }))
     }
@@ -154,6 +162,7 @@ impl Exchange {
         let (head, incoming) = request.into_parts();
         let asks_first = head.headers.contains_key(EXPECT);
         let wire = Wire::new(incoming);
+        open.outcome.lock().wire = Some(Arc::clone(&wire));
         let upload = Upload::new(Arc::clone(&wire), Arc::clone(&self.limits));
         let request = hyper::Request::from_parts(head, upload);
         let handler = Arc::clone(&self.handler);
@@ -262,6 +271,11 @@ fn refused(refusal: Refusal, pause: Duration) -> Response {
             "Too many requests a second",
             pause,
         ),
+        Refusal::AddressBytes => later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too many bytes a second",
+            pause,
+        ),
         _ => later(
             StatusCode::SERVICE_UNAVAILABLE,
             "Too many requests are under way",
@@ -333,7 +347,14 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.leave();
         let outcome = self.outcome.get_mut();
-        self.exchange.watch.end(outcome.is_answered, Instant::now());
+        let (exchange, now) = (&self.exchange, Instant::now());
+        // Also of a client that has gone before it was answered.
+        let received_bytes = outcome
+            .wire
+            .as_ref()
+            .map_or(0, |wire| wire.received_bytes());
+        exchange.count(received_bytes, now);
+        exchange.watch.end(outcome.is_answered, now);
         self.exchange.metrics.requests_under_way.dec();
     }
 }
@@ -399,6 +420,7 @@ impl Drop for Answer {
             whole = is_whole,
             "request"
         );
+        self.exchange.count(self.sent_bytes, Instant::now());
         if let Some(token) = &self.note.token {
             let tokens = &self.exchange.peer.tokens;
             tokens.count(token, self.sent_bytes, Instant::now());

@@ -275,6 +275,41 @@ async fn a_token_that_moves_too_many_bytes_is_asked_to_wait() {
 }
 
 #[tokio::test]
+async fn an_address_that_moves_too_many_bytes_is_asked_to_wait_whatever_its_token() {
+    let limits = Limits {
+        bytes_per_second_per_address: 1 << 20,
+        ..Limits::default()
+    };
+    let (server, _events) = Server::start(limits).await;
+    let mut client = server.http1().await;
+    let body = vec![7; 8 << 20];
+    let response = client
+        .send_request(request("POST", "/token/a", body))
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    text(response).await;
+    drop(client);
+    let another = b"POST /token/b HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    // It is counted when the answer has ended, which may be a moment after that was heard.
+    let refused = async {
+        loop {
+            let told = server.talk(another).await;
+            if told.starts_with("HTTP/1.1 429") {
+                break told;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = timeout(PATIENCE, refused).await.unwrap();
+    assert!(
+        told.to_ascii_lowercase().contains("retry-after: "),
+        "{told}"
+    );
+    assert_eq!(server.refusals("bytes_per_second_per_address"), 1);
+}
+
+#[tokio::test]
 async fn too_many_requests_a_second_are_refused_and_hung_up_on() {
     let limits = Limits {
         requests_per_second: 1,
