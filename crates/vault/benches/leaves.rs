@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_vault::config::VaultConfig;
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::records::leaves::{self, Act, File};
 use strongroom_vault::rules::right::Right;
@@ -49,13 +50,16 @@ fn place() -> &'static Path {
 /// Seconds that all objects take.
 fn puts(vault: &Vault) -> Result<f64, Box<dyn Error>> {
     let path: RepositoryPath = "bench".parse()?;
-    let token = vault.create_token(&NewToken {
-        right: Right::Append,
-        prefix: path.clone(),
-        expires_in_ms: None,
-        daily_bytes: None,
-        daily_objects: None,
-    })?;
+    let token = vault.create_token(
+        Who::Folder,
+        &NewToken {
+            right: Right::Append,
+            prefix: path.clone(),
+            expires_in_ms: None,
+            daily_bytes: None,
+            daily_objects: None,
+        },
+    )?;
     let principal = vault.authenticate(token.reveal())?;
     vault.create(&principal, &path)?;
     let next = AtomicU64::new(0);

@@ -443,6 +443,21 @@ pub enum Error {
         /// How many checks failed.
         failed: usize,
     },
+    /// Somebody who is not signed in, whatever he has shown: what was wrong is for the log alone.
+    #[error("That is not right, or it was used before")]
+    NotSignedIn,
+    /// Too many wrong guesses; the same for a name that nobody has.
+    #[error("Too many guesses were wrong")]
+    Guessed {
+        /// For how long no further one is looked at.
+        pause: Duration,
+    },
+    /// What a browser sends as signed is not what was asked for, or was used before.
+    #[error("What the passkey signed is not what was asked for, or came too late")]
+    NotSigned,
+    /// The rules for people do not permit it.
+    #[error(transparent)]
+    NotPermitted(#[from] strongroom_access::Refusal),
     /// Work that did not come to its end; the log has more.
     #[error("The work was not finished")]
     Unfinished,

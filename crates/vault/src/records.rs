@@ -21,6 +21,7 @@ pub mod moments;
 pub mod needs;
 pub mod objects;
 pub mod outlook;
+pub mod people;
 pub mod publication;
 pub mod purging;
 pub mod receipts;
@@ -60,6 +61,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0018.sql"),
     include_str!("database/schema/0019.sql"),
     include_str!("database/schema/0020.sql"),
+    include_str!("database/schema/0021.sql"),
 ];
 
 /// All rows of a short answer.

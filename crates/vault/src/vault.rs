@@ -45,6 +45,7 @@ use strongroom_model::{FileName, RepositoryPath};
 use strongroom_store::{Bodies, BodyKey};
 
 pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenDay, TokenText};
+pub(crate) use administration::{FreshToken, agree_to_purge, insert_token};
 pub use authentication::Principal;
 pub use clock::{ReadClocks, Seen};
 pub use due::PURGE_SHARE;
@@ -216,7 +217,7 @@ impl Vault {
     }
 
     /// Reads one state of the database.
-    fn read<T>(&self, work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
+    pub(crate) fn read<T>(&self, work: impl FnMut(&mut dyn Transaction) -> Result<T>) -> Result<T> {
         self.shared.database.look(work)
     }
 

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use strongroom_model::Period;
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::clock::{MINUTE_MS, VaultClock};
 use strongroom_vault::vault::Seen;
 use strongroom_vault::{Result, Vault};
@@ -71,7 +72,7 @@ impl Confirm {
             wall_ms: self.wall.map(Timestamp::as_millisecond),
             catch_up_ms: self.catch_up.map(Period::milliseconds),
         };
-        refused(vault, vault.confirm_clock(seen), None)?;
+        refused(vault, vault.confirm_clock(Who::Folder, seen), None)?;
         let after = vault.now();
         print(match before.is_doubted {
             true => format!(

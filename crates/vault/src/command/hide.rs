@@ -1,6 +1,7 @@
 //! `strongroom-vault hide` and `unhide`: what a stolen token has put, out of sight and back.
 
 use jiff::Timestamp;
+use strongroom_vault::people::Who;
 use strongroom_vault::vault::Hiding;
 use strongroom_vault::{Error, Result};
 
@@ -38,7 +39,11 @@ pub(crate) struct Unhide {
 impl Hide {
     pub(crate) fn run(&self) -> Result<()> {
         let since_ms = self.since.as_millisecond();
-        match self.which.open()?.hide(&self.token, since_ms)? {
+        match self
+            .which
+            .open()?
+            .hide(Who::Folder, &self.token, since_ms)?
+        {
             Hiding { found: false, .. } => Err(Error::NothingDone {
                 reason: format!(
                     "Nothing that {} has put since {} is there to be hidden, and it has no locks: \
@@ -67,7 +72,7 @@ impl Hide {
 
 impl Unhide {
     pub(crate) fn run(&self) -> Result<()> {
-        match self.which.open()?.unhide(&self.token)? {
+        match self.which.open()?.unhide(Who::Folder, &self.token)? {
             Hiding { found: false, .. } => Err(Error::NothingDone {
                 reason: format!("Nothing of {} was hidden", self.token),
             }),

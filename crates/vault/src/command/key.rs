@@ -1,6 +1,7 @@
 //! `strongroom-vault key`: keys that came after the init, and wait.
 
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
+use strongroom_vault::people::Who;
 use strongroom_vault::{Error, Result};
 
 use crate::command::{Which, print};
@@ -43,7 +44,11 @@ impl Command {
             }
             Self::Admit(args) => {
                 let name = FileName::new(FileType::Keys, args.key);
-                match args.which.open()?.admit_key(&args.repository, name)? {
+                match args
+                    .which
+                    .open()?
+                    .admit_key(Who::Folder, &args.repository, name)?
+                {
                     true => print(format_args!("{name} is let in")),
                     false => Err(Error::Unknown {
                         what: "waiting key",

@@ -2,6 +2,7 @@
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 use strongroom_vault::config::VaultConfig;
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::purge::Tombstones;
 use strongroom_vault::vault::Longer;
 use strongroom_vault::{Error, Result, opening, wire};
@@ -79,7 +80,7 @@ impl Command {
                     count: args.tombstones,
                     newest: args.newest_tombstone,
                 };
-                let agreed = vault.agree_to_purge(&path, looked_at);
+                let agreed = vault.agree_to_purge(Who::Folder, &path, looked_at);
                 match refused(&vault, agreed, Some(&path))? {
                     true => print(format_args!("Purging of {path} goes on")),
                     false => print(format_args!("Purging of {path} was not held")),
@@ -133,15 +134,19 @@ impl Set {
         }
         if is_new {
             self.check_new(&config)?;
-            vault.add_repository(path)?;
+            vault.add_repository(Who::Folder, path)?;
         }
         let longer = Longer {
             retention_ms: self.retention.map(Period::milliseconds),
             grace_ms: self.grace.map(Period::milliseconds),
         };
-        let kept = refused(&vault, vault.keep_longer(path, longer), Some(path))?;
+        let kept = refused(
+            &vault,
+            vault.keep_longer(Who::Folder, path, longer),
+            Some(path),
+        )?;
         if let Some(quota) = self.quota {
-            vault.set_quota(path, Some(quota.bytes()))?;
+            vault.set_quota(Who::Folder, path, Some(quota.bytes()))?;
         }
         let now = vault.repositories()?;
         let quota = now.iter().find(|known| known.path == *path);

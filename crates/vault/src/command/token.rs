@@ -3,6 +3,7 @@
 
 use strongroom_model::{ByteSize, Period, RepositoryPath};
 use strongroom_vault::Result;
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, TokenDay};
 use strongroom_vault::wire::{NewTokenInfo, TokenInfo};
@@ -116,7 +117,7 @@ impl Command {
             Self::List(args) => args.run(),
             Self::Set(args) => args.run(),
             Self::Revoke(args) => {
-                args.which.open()?.revoke_token(&args.name)?;
+                args.which.open()?.revoke_token(Who::Folder, &args.name)?;
                 print(format_args!("{} does not count any more", args.name))
             }
             Self::Purge(args) => {
@@ -124,7 +125,11 @@ impl Command {
                 refused(&vault, vault.purge_early(&args.name), None)
             }
             Self::ForgetClientKey(args) => {
-                match args.which.open()?.forget_client_key(&args.name)? {
+                match args
+                    .which
+                    .open()?
+                    .forget_client_key(Who::Folder, &args.name)?
+                {
                     true => print(format_args!("{} is bound to no key any more", args.name)),
                     false => print(format_args!("{} was bound to none", args.name)),
                 }
@@ -135,13 +140,16 @@ impl Command {
 
 impl Create {
     fn run(self) -> Result<()> {
-        let text = self.which.open()?.create_token(&NewToken {
-            right: self.right,
-            prefix: self.repository.clone(),
-            expires_in_ms: self.expires.map(Period::milliseconds),
-            daily_bytes: self.daily_size.map(ByteSize::bytes),
-            daily_objects: self.daily_objects,
-        })?;
+        let text = self.which.open()?.create_token(
+            Who::Folder,
+            &NewToken {
+                right: self.right,
+                prefix: self.repository.clone(),
+                expires_in_ms: self.expires.map(Period::milliseconds),
+                daily_bytes: self.daily_size.map(ByteSize::bytes),
+                daily_objects: self.daily_objects,
+            },
+        )?;
         if self.json {
             return print_json(&NewTokenInfo {
                 name: text.name.clone(),
@@ -160,7 +168,10 @@ impl Set {
             daily_bytes: self.daily_size.map(ByteSize::bytes),
             daily_objects: self.daily_objects,
         };
-        let day = self.which.open()?.set_token_day(&self.name, day)?;
+        let day = self
+            .which
+            .open()?
+            .set_token_day(Who::Folder, &self.name, day)?;
         let (objects, bytes) = (objects(day.daily_objects), bytes(day.daily_bytes));
         print(format_args!(
             "A day of {}: objects {objects}, size {bytes}",

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use strongroom_model::{FileName, FileType, RepositoryPath};
+use strongroom_vault::people::Who;
 use strongroom_vault::{Error, Result};
 
 use crate::command::{Which, print};
@@ -33,7 +34,7 @@ impl Args {
     pub(crate) fn run(&self) -> Result<()> {
         if let Some(file) = self.file {
             let vault = self.which.open()?;
-            return match vault.undelete_one(&self.repository, file)? {
+            return match vault.undelete_one(Who::Folder, &self.repository, file)? {
                 true => print(format_args!("The deletion of {file} is taken back")),
                 false => Err(Error::Unknown {
                     what: "deleted file",
@@ -43,6 +44,7 @@ impl Args {
         }
         let in_ms = |time: Timestamp| time.as_millisecond();
         let objects = self.which.open()?.undelete(
+            Who::Folder,
             &self.repository,
             self.token.as_deref(),
             self.since.map(in_ms),

@@ -4,6 +4,7 @@
 //! another one must hear so before the day on which he needs one.
 
 use std::fmt;
+use std::str::FromStr;
 
 use strongroom_model::config::reader::Reader;
 use strongroom_model::config::section::Section;
@@ -70,6 +71,16 @@ impl PublicUrl {
     }
 }
 
+impl FromStr for PublicUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).ok().filter(is_plain_address);
+        url.map(Self)
+            .ok_or_else(|| format!("{text:?} is no address for browsers"))
+    }
+}
+
 impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.origin())
@@ -77,15 +88,14 @@ impl fmt::Display for PublicUrl {
 }
 
 pub(super) fn read(reader: &mut Reader<'_>, top: &Section<'_>) -> Option<PublicUrl> {
-    let url = top.parsed(
+    top.parsed(
         reader,
         "public_url",
-        |text| Url::parse(text).ok().filter(is_plain_address),
+        |text| text.parse().ok(),
         "no address for browsers",
         "write a scheme and a host, and nothing behind: public_url = \
          \"https://vault.example.net\"",
-    );
-    url.map(PublicUrl)
+    )
 }
 
 #[cfg(test)]

@@ -168,9 +168,10 @@ impl Api {
                 }
             }
             Principal::Administrator => {
-                self.admit(&request, peer)
+                let who = self
+                    .admit(&request, peer)
                     .inspect_err(|_| vault.note_no_administrator(path.as_ref()))?;
-                self.administer(request, endpoint.call, captured).await
+                self.administer(request, who, endpoint.call, captured).await
             }
         };
         // A refusal is an act, whatever asked for it.

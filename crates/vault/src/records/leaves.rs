@@ -3,7 +3,11 @@
 //! A leaf is one JSON object; its bytes are what the log hashes. So nothing may be encoded anew,
 //! and a field that is added must not be missed in older leaves.
 
+mod people;
+
 use std::time::Duration;
+
+pub use people::{By, People};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -315,6 +319,9 @@ pub enum Act {
         /// What is wrong.
         what: &'static str,
     },
+    /// Of people.
+    #[serde(untagged)]
+    People(People),
 }
 
 /// What a process that serves was told: what weakens a promise is seen by whoever compares two of

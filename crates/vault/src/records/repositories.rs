@@ -110,13 +110,54 @@ pub fn insert(
     keeping: Keeping,
 ) -> Result<()> {
     let statement = "INSERT INTO repository \
-         (id, path, retention_ms, grace_ms, objects, bytes, tombstone_day, tombstones, began) \
-         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 0, 0, 0, 0, \
+         (id, path, retention_ms, grace_ms, agreed_retention_ms, agreed_grace_ms, compliant, \
+          objects, bytes, tombstone_day, tombstones, began) \
+         SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, $2, $3, 0, 0, 0, 0, 0, \
              COALESCE((SELECT leaves FROM log_head WHERE one = 1), 0) FROM repository";
     let values = [
         Value::Text(path.as_str()),
         Value::Int(keeping.retention_ms),
         Value::Int(keeping.grace_ms),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// For how long several agreed last that a repository keeps things, or what it was made with; and
+/// whether that is never lowered.
+///
+/// # Errors
+/// Those of the database.
+pub fn agreed(transaction: &mut dyn Transaction, repository: i64) -> Result<(Keeping, bool)> {
+    let statement = "SELECT agreed_retention_ms, agreed_grace_ms, compliant FROM repository \
+                     WHERE id = $1";
+    let agreed = transaction.first(statement, &[Value::Int(repository)], |row| {
+        let keeping = Keeping {
+            retention_ms: row.int(0)?,
+            grace_ms: row.int(1)?,
+        };
+        Ok((keeping, row.int(2)? > 0))
+    })?;
+    agreed.ok_or_else(|| damaged("a repository has vanished"))
+}
+
+/// Notes what several have agreed to.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_agreed(
+    transaction: &mut dyn Transaction,
+    repository: i64,
+    agreed: Keeping,
+    is_compliant: bool,
+) -> Result<()> {
+    let statement = "UPDATE repository SET agreed_retention_ms = $1, agreed_grace_ms = $2, \
+                     compliant = $3 WHERE id = $4";
+    let values = [
+        Value::Int(agreed.retention_ms),
+        Value::Int(agreed.grace_ms),
+        Value::Int(is_compliant.into()),
+        Value::Int(repository),
     ];
     transaction.execute(statement, &values)?;
     Ok(())

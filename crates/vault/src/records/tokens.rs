@@ -231,6 +231,26 @@ pub fn revoke(transaction: &mut dyn Transaction, token: i64, revoked_ms: i64) ->
     Ok(())
 }
 
+/// Whether another token was made in place of a revoked one.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_replaced(transaction: &mut dyn Transaction, token: i64) -> Result<bool> {
+    let statement = "SELECT id FROM token WHERE id = $1 AND replaced_by IS NOT NULL";
+    let found = transaction.first(statement, &[Value::Int(token)], |row| row.int(0))?;
+    Ok(found.is_some())
+}
+
+/// Notes which token was made in place of a revoked one.
+///
+/// # Errors
+/// Those of the database.
+pub fn replace(transaction: &mut dyn Transaction, token: &str, by: &str) -> Result<()> {
+    let statement = "UPDATE token SET replaced_by = $1 WHERE name = $2";
+    transaction.execute(statement, &[Value::Text(by), Value::Text(token)])?;
+    Ok(())
+}
+
 /// Bounds what a token may put and ask to be deleted in a day.
 ///
 /// # Errors

@@ -8,10 +8,13 @@ use std::fmt;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use sha2::{Digest, Sha256};
+use strongroom_access::Act as Permitted;
 use strongroom_model::{FileName, Id, RepositoryPath};
 
+use crate::database::Transaction;
+use crate::people::{Who, allow, held, keep};
 use crate::records::client_keys::{self, PublicKey};
-use crate::records::leaves::{self, Act};
+use crate::records::leaves::{self, Act, Moment};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::tokens::{self, Spent, Token};
@@ -53,7 +56,7 @@ pub struct TokenDay {
     pub daily_objects: Option<u64>,
 }
 
-/// What shall be kept longer; what is left out stays as it is.
+/// For how long something shall be kept; what is left out stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Longer {
     /// The least time from arrival to purge, in milliseconds.
@@ -89,53 +92,20 @@ impl Vault {
     /// Makes a token. Its secret is not kept here.
     ///
     /// # Errors
-    /// [`Error::Malformed`] where a bound is larger than the database holds; those of the database and
-    /// of the system's randomness.
-    pub fn create_token(&self, new: &NewToken) -> Result<TokenText> {
-        check_day(TokenDay {
-            daily_bytes: new.daily_bytes,
-            daily_objects: new.daily_objects,
-        })?;
-        let (mut name, mut secret) = ([0; 6], [0; 32]);
-        getrandom::fill(&mut name)
-            .and_then(|()| getrandom::fill(&mut secret))
-            .map_err(|error| Error::Refused {
-                reason: format!("the system gives no randomness: {error}"),
-            })?;
-        let name = HEXLOWER.encode(&name);
-        let secret = BASE64URL_NOPAD.encode(&secret);
-        let now = self.now();
-        let token = Token {
-            id: 0,
-            name: name.clone(),
-            secret: Sha256::digest(secret.as_bytes()).into(),
-            right: new.right,
-            prefix: new.prefix.clone(),
-            made_ms: now.vault_ms,
-            expires_ms: new
-                .expires_in_ms
-                .map(|in_ms| now.vault_ms.saturating_add(in_ms)),
-            used_ms: None,
-            revoked_ms: None,
-            daily_bytes: new.daily_bytes,
-            daily_objects: Some(new.daily_objects.unwrap_or(DAILY_OBJECTS)),
-            spent: Spent::default(),
-        };
-        let text = format!("{PREFIX}{name}-{secret}");
+    /// [`Error::NotPermitted`]; [`Error::Malformed`] where a bound is larger than the database holds;
+    /// those of the database and of the system's randomness.
+    pub fn create_token(&self, who: Who, new: &NewToken) -> Result<TokenText> {
+        let (now, new, fresh) = (self.now(), new.clone(), FreshToken::random()?);
         self.shared.commits.commit(move |transaction| {
-            tokens::insert(transaction, &token)?;
-            let act = Act::TokenMade {
-                token: token.name.clone(),
-                right: token.right.word(),
-                prefix: token.prefix.clone(),
-                expires: token.expires_ms.map(leaves::timestamp).transpose()?,
-                daily_bytes: token.daily_bytes,
-                daily_objects: token.daily_objects,
+            let act = Permitted::MakeToken {
+                right: new.right,
+                prefix: new.prefix.clone(),
+                expires_in_ms: new.expires_in_ms,
+                in_place_of: None,
             };
-            leaves::append(transaction, now, &act)?;
-            Ok(())
-        })?;
-        Ok(TokenText { name, text })
+            let _permit = allow(transaction, now, who, act)?;
+            insert_token(transaction, now, &new, &fresh)
+        })
     }
 
     /// All tokens, the oldest first.
@@ -164,14 +134,15 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Unknown`]; those of the database.
-    pub fn revoke_token(&self, name: &str) -> Result<()> {
+    pub fn revoke_token(&self, who: Who, name: &str) -> Result<()> {
         let now = self.now();
         let wanted = name.to_owned();
         self.shared.commits.commit(move |transaction| {
-            let token = tokens::get(transaction, &wanted)?.ok_or_else(|| Error::Unknown {
-                what: "token",
-                name: wanted.clone(),
-            })?;
+            let token = known_token(transaction, &wanted)?;
+            let revoke = Permitted::RevokeToken {
+                token: wanted.clone(),
+            };
+            let _permit = allow(transaction, now, who, revoke)?;
             if token.revoked_ms.is_none() {
                 tokens::revoke(transaction, token.id, now.vault_ms)?;
                 let token = wanted.clone();
@@ -189,7 +160,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Unknown`]; [`Error::Malformed`] where a number is larger than the database holds, and
     /// of a token that does not count any more, or that only reads; those of the database.
-    pub fn set_token_day(&self, name: &str, day: TokenDay) -> Result<TokenDay> {
+    pub fn set_token_day(&self, who: Who, name: &str, day: TokenDay) -> Result<TokenDay> {
         check_day(day)?;
         let (now, name) = (self.now(), name.to_owned());
         self.shared.commits.commit(move |transaction| {
@@ -207,6 +178,12 @@ impl Vault {
             }
             let daily_bytes = day.daily_bytes.or(token.daily_bytes);
             let daily_objects = day.daily_objects.or(token.daily_objects);
+            let set = Permitted::TokenDay {
+                token: name.clone(),
+                bytes: daily_bytes,
+                objects: daily_objects,
+            };
+            let _permit = allow(transaction, now, who, set)?;
             if (daily_bytes, daily_objects) != (token.daily_bytes, token.daily_objects) {
                 tokens::set_day(transaction, token.id, daily_bytes, daily_objects)?;
                 let token = name.clone();
@@ -236,47 +213,68 @@ impl Vault {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn add_repository(&self, path: &RepositoryPath) -> Result<bool> {
+    pub fn add_repository(&self, who: Who, path: &RepositoryPath) -> Result<bool> {
         let (now, keeping, path) = (self.now(), self.shared.settings.keeping, path.clone());
-        self.shared
-            .commits
-            .commit(move |transaction| ensure_repository(transaction, now, &path, keeping, None))
+        self.shared.commits.commit(move |transaction| {
+            let add = Permitted::AddRepository {
+                repository: path.clone(),
+            };
+            let _permit = allow(transaction, now, who, add)?;
+            ensure_repository(transaction, now, &path, keeping, None)
+        })
+    }
+
+    /// Bounds the bytes that a repository may hold, or lets go of the bound.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`]; those of the database.
+    pub fn set_quota(
+        &self,
+        who: Who,
+        path: &RepositoryPath,
+        quota_bytes: Option<u64>,
+    ) -> Result<()> {
+        let (now, path) = (self.now(), path.clone());
+        self.shared.commits.commit(move |transaction| {
+            let before = repositories::must(transaction, &path)?;
+            let quota = Permitted::Quota {
+                repository: path.clone(),
+                bytes: quota_bytes,
+            };
+            let _permit = allow(transaction, now, who, quota)?;
+            repositories::set_keeping(transaction, before.id, before.keeping, quota_bytes)?;
+            let act = Act::Quota {
+                repository: path.clone(),
+                bytes: quota_bytes,
+            };
+            leaves::append(transaction, now, &act)?;
+            Ok(())
+        })
     }
 
     /// Raises how long a repository keeps things; returns for how long it does then.
     ///
     /// # Errors
-    /// [`Error::Refused`] where anything would be lowered; [`Error::Unknown`]; those of the
-    /// database.
-    pub fn keep_longer(&self, path: &RepositoryPath, longer: Longer) -> Result<Keeping> {
+    /// [`Error::NotPermitted`] where anything would be lowered, or raised further than one may;
+    /// [`Error::Unknown`]; those of the database.
+    pub fn keep_longer(&self, who: Who, path: &RepositoryPath, longer: Longer) -> Result<Keeping> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let found = repositories::must(transaction, &path)?;
-            let before = found.keeping;
-            let keeping = Keeping {
-                retention_ms: longer.retention_ms.unwrap_or(before.retention_ms),
-                grace_ms: longer.grace_ms.unwrap_or(before.grace_ms),
+            let held = held(transaction, &path)?.ok_or_else(|| repositories::unknown(&path))?;
+            let from = held.keeping;
+            let to = Keeping {
+                retention_ms: longer.retention_ms.unwrap_or(from.retention_ms),
+                grace_ms: longer.grace_ms.unwrap_or(from.grace_ms),
             };
-            let is_lower =
-                keeping.retention_ms < before.retention_ms || keeping.grace_ms < before.grace_ms;
-            if is_lower {
-                return Err(Error::Refused {
-                    reason: "retention and grace are only ever raised here; lowering them needs \
-                             the approval of several people, which this version cannot ask for"
-                        .to_owned(),
-                });
-            }
-            if keeping == before {
-                return Ok(keeping);
-            }
-            repositories::set_keeping(transaction, found.id, keeping, found.quota_bytes)?;
-            let act = Act::Retention {
+            let act = Permitted::Keep {
                 repository: path.clone(),
-                retention_s: keeping.retention_ms / 1000,
-                grace_s: keeping.grace_ms / 1000,
+                from,
+                to,
+                agreed: held.agreed,
+                is_compliant: held.is_compliant,
             };
-            leaves::append(transaction, now, &act)?;
-            Ok(keeping)
+            let permit = allow(transaction, now, who, act)?;
+            keep(transaction, now, &permit, &held)
         })
     }
 
@@ -308,24 +306,6 @@ impl Vault {
         })
     }
 
-    /// Bounds the bytes that a repository may hold, or lets go of the bound.
-    ///
-    /// # Errors
-    /// [`Error::Unknown`]; those of the database.
-    pub fn set_quota(&self, path: &RepositoryPath, quota_bytes: Option<u64>) -> Result<()> {
-        let (now, path) = (self.now(), path.clone());
-        self.shared.commits.commit(move |transaction| {
-            let before = repositories::must(transaction, &path)?;
-            repositories::set_keeping(transaction, before.id, before.keeping, quota_bytes)?;
-            let act = Act::Quota {
-                repository: path.clone(),
-                bytes: quota_bytes,
-            };
-            leaves::append(transaction, now, &act)?;
-            Ok(())
-        })
-    }
-
     /// The keys of a repository that wait to be let in.
     ///
     /// # Errors
@@ -339,10 +319,15 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Unknown`]; those of the database.
-    pub fn admit_key(&self, path: &RepositoryPath, name: FileName) -> Result<bool> {
+    pub fn admit_key(&self, who: Who, path: &RepositoryPath, name: FileName) -> Result<bool> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
             let repository = repositories::must(transaction, &path)?;
+            let admit = Permitted::AdmitKey {
+                repository: path.clone(),
+                key: name.id().unwrap_or_default(),
+            };
+            let _permit = allow(transaction, now, who, admit)?;
             let key = Key::new(repository.id, name);
             let leaf = leaves::head(transaction)?.leaves;
             let Some(object) = objects::get(transaction, &key)? else {
@@ -368,31 +353,125 @@ impl Vault {
     /// # Errors
     /// [`Error::OtherTombstones`] where there are others by now; [`Error::Unknown`]; those of the
     /// database.
-    pub fn agree_to_purge(&self, path: &RepositoryPath, agreed: Tombstones) -> Result<bool> {
+    pub fn agree_to_purge(
+        &self,
+        who: Who,
+        path: &RepositoryPath,
+        agreed: Tombstones,
+    ) -> Result<bool> {
         let (now, path) = (self.now(), path.clone());
         self.shared.commits.commit(move |transaction| {
-            let repository = repositories::must(transaction, &path)?;
-            if repository.purge_held_ms.is_none() {
-                return Ok(false);
-            }
-            let found = tombstones::look(transaction, repository.id)?;
-            if found != agreed {
-                return Err(Error::OtherTombstones {
-                    repository: path.clone(),
-                    found,
-                    agreed,
-                });
-            }
-            repositories::end_hold(transaction, repository.id)?;
-            let act = Act::PurgeAgreed {
+            repositories::must(transaction, &path)?;
+            let agree = Permitted::AgreeToPurge {
                 repository: path.clone(),
-                tombstones: found.count,
-                newest_tombstone: found.newest,
+                tombstones: agreed.count,
+                newest: agreed.newest,
             };
-            leaves::append(transaction, now, &act)?;
-            Ok(true)
+            let _permit = allow(transaction, now, who, agree)?;
+            agree_to_purge(transaction, now, &path, agreed)
         })
     }
+}
+
+/// Ends the hold of a repository, where its tombstones are those that were agreed to.
+pub(crate) fn agree_to_purge(
+    transaction: &mut dyn Transaction,
+    now: Moment,
+    path: &RepositoryPath,
+    agreed: Tombstones,
+) -> Result<bool> {
+    let repository = repositories::must(transaction, path)?;
+    if repository.purge_held_ms.is_none() {
+        return Ok(false);
+    }
+    let found = tombstones::look(transaction, repository.id)?;
+    if found != agreed {
+        return Err(Error::OtherTombstones {
+            repository: path.clone(),
+            found,
+            agreed,
+        });
+    }
+    repositories::end_hold(transaction, repository.id)?;
+    let act = Act::PurgeAgreed {
+        repository: path.clone(),
+        tombstones: found.count,
+        newest_tombstone: found.newest,
+    };
+    leaves::append(transaction, now, &act)?;
+    Ok(true)
+}
+
+/// Name and secret of a token that is to be made.
+#[derive(Clone)]
+pub(crate) struct FreshToken {
+    name: String,
+    secret: String,
+}
+
+impl FreshToken {
+    /// Random ones.
+    pub(crate) fn random() -> Result<Self> {
+        let (mut name, mut secret) = ([0; 6], [0; 32]);
+        getrandom::fill(&mut name)
+            .and_then(|()| getrandom::fill(&mut secret))
+            .map_err(|error| Error::Refused {
+                reason: format!("the system gives no randomness: {error}"),
+            })?;
+        Ok(Self {
+            name: HEXLOWER.encode(&name),
+            secret: BASE64URL_NOPAD.encode(&secret),
+        })
+    }
+}
+
+/// Never shows the secret.
+impl fmt::Debug for FreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FreshToken({})", self.name)
+    }
+}
+
+/// Makes a token. Its secret is not kept.
+pub(crate) fn insert_token(
+    transaction: &mut dyn Transaction,
+    now: Moment,
+    new: &NewToken,
+    fresh: &FreshToken,
+) -> Result<TokenText> {
+    check_day(TokenDay {
+        daily_bytes: new.daily_bytes,
+        daily_objects: new.daily_objects,
+    })?;
+    let FreshToken { name, secret } = fresh.clone();
+    let token = Token {
+        id: 0,
+        name: name.clone(),
+        secret: Sha256::digest(secret.as_bytes()).into(),
+        right: new.right,
+        prefix: new.prefix.clone(),
+        made_ms: now.vault_ms,
+        expires_ms: new
+            .expires_in_ms
+            .map(|in_ms| now.vault_ms.saturating_add(in_ms)),
+        used_ms: None,
+        revoked_ms: None,
+        daily_bytes: new.daily_bytes,
+        daily_objects: Some(new.daily_objects.unwrap_or(DAILY_OBJECTS)),
+        spent: Spent::default(),
+    };
+    tokens::insert(transaction, &token)?;
+    let act = Act::TokenMade {
+        token: token.name.clone(),
+        right: token.right.word(),
+        prefix: token.prefix.clone(),
+        expires: token.expires_ms.map(leaves::timestamp).transpose()?,
+        daily_bytes: token.daily_bytes,
+        daily_objects: token.daily_objects,
+    };
+    leaves::append(transaction, now, &act)?;
+    let text = format!("{PREFIX}{name}-{secret}");
+    Ok(TokenText { name, text })
 }
 
 /// Fails where the database cannot hold a bound.

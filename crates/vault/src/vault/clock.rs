@@ -5,9 +5,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use strongroom_access::Act as Permitted;
+
 use crate::database::commits::Commits;
 use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
+use crate::people::{Who, allow};
 use crate::records::clock as row;
 use crate::records::leaves::{self, Act, Configured, Moment};
 use crate::records::vital;
@@ -157,6 +160,11 @@ impl Vault {
         self.shared.read_clocks.read().boottime_ms
     }
 
+    /// The wall clock as the system has it, for what follows that: codes of TOTP.
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.shared.read_clocks.read().wall_ms
+    }
+
     /// Whether a jump of the clocks was seen that nobody has confirmed.
     pub fn is_clock_doubted(&self) -> bool {
         self.shown().is_doubted
@@ -247,10 +255,15 @@ impl Vault {
     /// that he has seen what it shows; [`Error::CatchUp`] where the vault was not off for so long;
     /// [`Error::CatchUpUnseen`] where it is more than a day, and he does not say what time it is;
     /// those of the database.
-    pub fn confirm_clock(&self, seen: Seen) -> Result<()> {
+    pub fn confirm_clock(&self, who: Who, seen: Seen) -> Result<()> {
         self.tick()?;
         let row = self.shared.commits.commit(move |transaction| {
             let mut clock = row::read(transaction)?.ok_or_else(no_answer)?;
+            let confirm = match seen.catch_up_ms {
+                Some(by_ms) => Permitted::CatchUp { by_ms },
+                None => Permitted::ConfirmClock { leaf: 0 },
+            };
+            let _permit = allow(transaction, moment_of(&clock), who, confirm)?;
             check_wall(&clock, seen)?;
             if clock.is_doubted {
                 clock = clock.confirm();

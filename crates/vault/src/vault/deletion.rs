@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use strongroom_access::Act as Permitted;
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::database::Transaction;
+use crate::people::{Who, allow};
 use crate::records::leaves::{self, Act, Dated};
 use crate::records::objects::{self, Key, number_of};
 use crate::records::repositories::{self, Repository};
@@ -76,7 +78,7 @@ impl Vault {
     /// # Errors
     /// [`Error::Unknown`]; [`Error::Hidden`] where the token that put it was hidden, which has to be
     /// shown again first; those of the database.
-    pub fn undelete_one(&self, path: &RepositoryPath, name: FileName) -> Result<bool> {
+    pub fn undelete_one(&self, who: Who, path: &RepositoryPath, name: FileName) -> Result<bool> {
         let now = self.now();
         let path = path.clone();
         self.shared.commits.commit(move |transaction| {
@@ -92,6 +94,10 @@ impl Vault {
             if objects::is_out_of_sight(transaction, &key)? {
                 return Err(hidden(&path, name));
             }
+            let undelete = Permitted::Undelete {
+                repository: path.clone(),
+            };
+            let _permit = allow(transaction, now, who, undelete)?;
             let act = Act::Undelete {
                 repository: path.clone(),
                 what: name.to_string(),

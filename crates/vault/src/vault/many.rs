@@ -8,9 +8,11 @@
 //! asked for between two parts: then the rest is taken back, and whoever waits for the act hears
 //! that, and never the number of another one.
 
+use strongroom_access::Act as Permitted;
 use strongroom_model::RepositoryPath;
 
 use crate::database::Transaction;
+use crate::people::{Who, allow};
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::under_way::{self, Deed, UnderWay};
 use crate::records::{hiding, locks, repositories, silenced, tokens, undeleting};
@@ -98,15 +100,20 @@ impl Vault {
     /// done later where a part was done.
     pub fn undelete(
         &self,
+        who: Who,
         path: &RepositoryPath,
         by: Option<&str>,
         since_ms: Option<i64>,
         until_ms: Option<i64>,
     ) -> Result<u64> {
-        let (path, by) = (path.clone(), by.map(str::to_owned));
+        let (now, path, by) = (self.now(), path.clone(), by.map(str::to_owned));
         let done = self.begin(move |transaction| {
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            let undelete = Permitted::Undelete {
+                repository: path.clone(),
+            };
+            let _permit = allow(transaction, now, who, undelete)?;
             let token = match &by {
                 Some(name) => (known_token(transaction, name)?.id, name.as_str()),
                 None => (0, ""),
@@ -132,10 +139,15 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::undelete`]; [`Error::TakenBack`] where the contrary was asked for meanwhile.
-    pub fn hide(&self, token: &str, since_ms: i64) -> Result<Hiding> {
-        let name = token.to_owned();
+    pub fn hide(&self, who: Who, token: &str, since_ms: i64) -> Result<Hiding> {
+        let (now, name) = (self.now(), token.to_owned());
         let done = self.begin(move |transaction| {
             let token = known_token(transaction, &name)?;
+            let hide = Permitted::Hide {
+                token: name.clone(),
+                since_ms,
+            };
+            let _permit = allow(transaction, now, who, hide)?;
             let since = first_leaf(transaction, since_ms)?;
             let dropped = locks::remove_of(transaction, token.id)?;
             let taken_back = under_way::take_back(transaction, Deed::Unhide, token.id)?;
@@ -162,10 +174,14 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::hide`].
-    pub fn unhide(&self, token: &str) -> Result<Hiding> {
-        let name = token.to_owned();
+    pub fn unhide(&self, who: Who, token: &str) -> Result<Hiding> {
+        let (now, name) = (self.now(), token.to_owned());
         let done = self.begin(move |transaction| {
             let token = known_token(transaction, &name)?;
+            let unhide = Permitted::Unhide {
+                token: name.clone(),
+            };
+            let _permit = allow(transaction, now, who, unhide)?;
             let taken_back = under_way::take_back(transaction, Deed::Hide, token.id)?;
             let before = all_until_now(transaction)?;
             let said = silenced::end(transaction, token.id)?;

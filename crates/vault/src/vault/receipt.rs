@@ -27,10 +27,12 @@ use std::time::Instant;
 use data_encoding::BASE64;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Deserializer, de};
+use strongroom_access::Act as Permitted;
 use strongroom_model::receipt::{Signature, VerifiedReceipt};
 use strongroom_model::{Id, RepositoryPath, SignedReceipt};
 use tempfile::{SpooledTempFile, spooled_tempfile_in};
 
+use crate::people::{Who, allow};
 use crate::records::client_keys::{self, PublicKey, Sent};
 use crate::records::leaves::{self, Act};
 use crate::records::repositories::Repository;
@@ -145,10 +147,14 @@ impl Vault {
     ///
     /// # Errors
     /// [`Error::Unknown`]; those of the database.
-    pub fn forget_client_key(&self, name: &str) -> Result<bool> {
+    pub fn forget_client_key(&self, who: Who, name: &str) -> Result<bool> {
         let (now, name) = (self.now(), name.to_owned());
         self.shared.commits.commit(move |transaction| {
             let token = known_token(transaction, &name)?;
+            let forget = Permitted::ForgetClientKey {
+                token: name.clone(),
+            };
+            let _permit = allow(transaction, now, who, forget)?;
             let Some(key) = client_keys::get(transaction, token.id)? else {
                 return Ok(false);
             };

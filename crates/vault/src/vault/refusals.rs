@@ -47,6 +47,7 @@ impl Vault {
             Error::Hidden { .. } => Reason::Hidden,
             Error::ConfigIsThere { .. } => Reason::OtherConfig,
             Error::Refused { .. }
+            | Error::NotPermitted(_)
             | Error::OtherTombstones { .. }
             | Error::WallClock { .. }
             | Error::CatchUp { .. }

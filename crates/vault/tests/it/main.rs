@@ -8,6 +8,7 @@ mod database;
 mod fleet;
 mod http;
 mod packaging;
+mod people;
 mod program;
 mod running;
 mod signing;

@@ -21,6 +21,7 @@ use strongroom_vault::http::{
     serve, simple,
 };
 use strongroom_vault::opening::{self, ServingLock};
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::runs_in::Whereabouts;
@@ -74,13 +75,16 @@ impl TrialVault {
         let found = VaultConfig::open(&config, &|_| None)?;
         let lock = opening::lock(&found)?;
         let (vault, storage) = opening::open_with_storage(&found, &|_| ())?;
-        let token = vault.create_token(&NewToken {
-            right: Right::Append,
-            prefix: REPOSITORY.parse().map_err(strongroom_engine::Error::from)?,
-            expires_in_ms: None,
-            daily_bytes: None,
-            daily_objects: None,
-        })?;
+        let token = vault.create_token(
+            Who::Folder,
+            &NewToken {
+                right: Right::Append,
+                prefix: REPOSITORY.parse().map_err(strongroom_engine::Error::from)?,
+                expires_in_ms: None,
+                daily_bytes: None,
+                daily_objects: None,
+            },
+        )?;
         vault.begin_serving(Some(&found.told()))?;
         let publisher = Publisher::open(vault.clone(), storage.log, &found.data.join("keys"))?;
         let publisher = Arc::new(publisher);

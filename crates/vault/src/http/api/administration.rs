@@ -11,6 +11,7 @@ use strongroom_model::{FileName, FileType, Period};
 use crate::http::api::request::{self, malformed, read, refuse_parameters};
 use crate::http::api::{Api, Call, Captured, answer};
 use crate::http::service::{Request, Response};
+use crate::people::Who;
 use crate::records::tokens::Token;
 use crate::rules::purge::Tombstones;
 use crate::vault::{Demands, Longer, NewToken, Seen, TokenDay, Vault};
@@ -18,10 +19,11 @@ use crate::wire::{FindingInfo, HidingInfo, NewTokenInfo, TokenInfo};
 use crate::{Error, Result, wire};
 
 impl Api {
-    /// Does what the administrator asks for.
+    /// Does what somebody asks for who administers.
     pub(super) async fn administer(
         &self,
         request: Request,
+        who: Who,
         call: Call,
         captured: Captured,
     ) -> Result<Response> {
@@ -38,21 +40,24 @@ impl Api {
                 let all = self.act(|vault| token_infos(&vault)).await?;
                 answer::json(&json!({ "tokens": all }))
             }
-            Call::MakeToken => self.make_token(read(request).await?).await,
-            Call::TokenDay => self.set_token_day(name?, read(request).await?).await,
+            Call::MakeToken => self.make_token(who, read(request).await?).await,
+            Call::TokenDay => self.set_token_day(who, name?, read(request).await?).await,
             Call::RevokeToken => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
-                self.act_on_token(name, Vault::revoke_token).await
+                self.act_on_token(name, move |vault, name| vault.revoke_token(who, name))
+                    .await
             }
             Call::Hide => {
                 let (name, hide) = (name?, read::<request::Hide>(request).await?);
                 let since_ms = hide.since.as_millisecond();
-                let hiding = self.act(move |vault| vault.hide(&name, since_ms)).await?;
+                let hiding = self
+                    .act(move |vault| vault.hide(who, &name, since_ms))
+                    .await?;
                 answer::json(&HidingInfo::of(hiding))
             }
             Call::Unhide => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
-                let hiding = self.act(move |vault| vault.unhide(&name)).await?;
+                let hiding = self.act(move |vault| vault.unhide(who, &name)).await?;
                 answer::json(&HidingInfo::of(hiding))
             }
             Call::PurgeEarly => {
@@ -62,7 +67,8 @@ impl Api {
             }
             Call::ForgetClientKey => {
                 let (name, _) = (name?, read::<request::Nothing>(request).await?);
-                self.act_on_token(name, Vault::forget_client_key).await
+                self.act_on_token(name, move |vault, name| vault.forget_client_key(who, name))
+                    .await
             }
             Call::Repositories => {
                 refuse_parameters(&request)?;
@@ -76,7 +82,7 @@ impl Api {
                     retention_ms: keeping.retention.map(Period::milliseconds),
                     grace_ms: keeping.grace.map(Period::milliseconds),
                 };
-                let act = move |vault: Vault| vault.keep_longer(&path, longer);
+                let act = move |vault: Vault| vault.keep_longer(who, &path, longer);
                 let keeping = self.act(act).await?;
                 answer::json(&json!({
                     "retention_s": keeping.retention_ms / 1000,
@@ -86,7 +92,8 @@ impl Api {
             Call::Quota => {
                 let (path, quota) = (path?, read::<request::Quota>(request).await?);
                 let bytes = quota.bytes;
-                self.act(move |vault| vault.set_quota(&path, bytes)).await?;
+                self.act(move |vault| vault.set_quota(who, &path, bytes))
+                    .await?;
                 answer::json(&json!({ "quota_bytes": bytes }))
             }
             Call::Undelete => {
@@ -101,14 +108,20 @@ impl Api {
                                 "one file is named, so nothing else chooses".to_owned(),
                             ));
                         }
-                        let act = move |vault: Vault| vault.undelete_one(&path, file);
+                        let act = move |vault: Vault| vault.undelete_one(who, &path, file);
                         u64::from(self.act(act).await?)
                     }
                     None => {
                         let since_ms = undelete.since.map(|time| time.as_millisecond());
                         let until_ms = undelete.until.map(|time| time.as_millisecond());
                         self.act(move |vault| {
-                            vault.undelete(&path, undelete.token.as_deref(), since_ms, until_ms)
+                            vault.undelete(
+                                who,
+                                &path,
+                                undelete.token.as_deref(),
+                                since_ms,
+                                until_ms,
+                            )
                         })
                         .await?
                     }
@@ -120,7 +133,7 @@ impl Api {
                 let key = key.ok_or(Error::Unfinished)?;
                 self.act(move |vault| {
                     let name = FileName::new(FileType::Keys, key);
-                    match vault.admit_key(&path, name)? {
+                    match vault.admit_key(who, &path, name)? {
                         true => Ok(()),
                         false => Err(Error::Unknown {
                             what: "waiting key",
@@ -137,7 +150,7 @@ impl Api {
                     count: agreed.tombstones,
                     newest: agreed.newest_tombstone,
                 };
-                let act = move |vault: Vault| vault.agree_to_purge(&path, looked_at);
+                let act = move |vault: Vault| vault.agree_to_purge(who, &path, looked_at);
                 let was_held = self.act(act).await?;
                 answer::json(&json!({ "agreed": was_held }))
             }
@@ -154,7 +167,7 @@ impl Api {
                     catch_up_ms: confirm.catch_up.map(Period::milliseconds),
                 };
                 let time = self.act(move |vault| {
-                    vault.confirm_clock(seen)?;
+                    vault.confirm_clock(who, seen)?;
                     wire::time(&vault.shown())
                 });
                 answer::json(&time.await?)
@@ -181,7 +194,7 @@ impl Api {
         }
     }
 
-    async fn make_token(&self, wanted: request::NewToken) -> Result<Response> {
+    async fn make_token(&self, who: Who, wanted: request::NewToken) -> Result<Response> {
         let new = NewToken {
             right: wanted.right,
             prefix: wanted.repository,
@@ -190,7 +203,7 @@ impl Api {
             daily_objects: wanted.daily_objects,
         };
         let (right, repository) = (new.right.word(), new.prefix.clone());
-        let text = self.act(move |vault| vault.create_token(&new)).await?;
+        let text = self.act(move |vault| vault.create_token(who, &new)).await?;
         answer::json(&NewTokenInfo {
             name: text.name.clone(),
             token: text.reveal().to_owned(),
@@ -199,7 +212,12 @@ impl Api {
         })
     }
 
-    async fn set_token_day(&self, name: String, wanted: request::Day) -> Result<Response> {
+    async fn set_token_day(
+        &self,
+        who: Who,
+        name: String,
+        wanted: request::Day,
+    ) -> Result<Response> {
         let day = TokenDay {
             daily_bytes: wanted.daily_bytes,
             daily_objects: wanted.daily_objects,
@@ -209,7 +227,7 @@ impl Api {
                 "it says neither daily_bytes nor daily_objects".to_owned(),
             ));
         }
-        let set = move |vault: &Vault, name: &str| vault.set_token_day(name, day);
+        let set = move |vault: &Vault, name: &str| vault.set_token_day(who, name, day);
         self.act_on_token(name, set).await
     }
 

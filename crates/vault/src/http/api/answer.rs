@@ -71,6 +71,7 @@ pub(super) fn refusal(error: &Error, peer: &Peer, principal: Principal, note: &N
         | Error::WallClock { .. }
         | Error::CatchUp { .. }
         | Error::CatchUpUnseen { .. }
+        | Error::NotPermitted(_)
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::UnknownParent { parent, .. } => {

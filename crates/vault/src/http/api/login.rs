@@ -7,6 +7,7 @@ use subtle::ConstantTimeEq;
 use crate::http::api::Api;
 use crate::http::rest;
 use crate::http::service::{Peer, Request, is_proxied};
+use crate::people::Who;
 use crate::vault::Principal;
 use crate::{Error, Result};
 
@@ -34,7 +35,7 @@ impl Api {
     ///
     /// **Security:** the token alone is not enough. Whoever comes over the network, or through a
     /// proxy on this machine, is refused before it is looked at.
-    pub(super) fn admit(&self, request: &Request, peer: &Peer) -> Result<()> {
+    pub(super) fn admit(&self, request: &Request, peer: &Peer) -> Result<Who> {
         let headers = request.headers();
         if !peer.is_loopback() || is_proxied(headers) {
             return Err(Error::Refused {
@@ -46,7 +47,7 @@ impl Api {
         let token = self.parts().admin_token.expose().as_bytes();
         let is_right = bearer(headers).is_some_and(|given| token.ct_eq(given.as_bytes()).into());
         match is_right {
-            true => Ok(()),
+            true => Ok(Who::Folder),
             false => Err(Error::Unauthorized),
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use strongroom_model::FileType;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::right::Right;
@@ -369,7 +370,10 @@ async fn what_the_api_refuses_is_in_the_log() {
     let proxied = server.as_administrator().with("via", "proxy");
     assert_eq!(proxied.get("/v1/tokens").await.status, 403);
     // What a revoked token has put stays until its time, whoever asks.
-    server.vault().revoke_token(&append.name).unwrap();
+    server
+        .vault()
+        .revoke_token(Who::Folder, &append.name)
+        .unwrap();
     let purge = format!("/v1/tokens/{}/purge", append.name);
     let refused = admin.post(&purge, json!({})).await;
     assert_eq!(refused.status, 403, "{refused:?}");

@@ -18,6 +18,7 @@ use strongroom_vault::http::{
     Answering, Blocking, Handler, HttpMetrics, Limits, Peer, Request, Rest, Serving, Stopper,
     WitnessPage, bind, serve, simple, witness,
 };
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::{LogFiles, LogFolder, Publisher};
 use strongroom_vault::rules::clock::DAY_MS;
 use strongroom_vault::rules::right::Right;
@@ -198,7 +199,7 @@ impl Server {
             daily_bytes: None,
             daily_objects: None,
         };
-        let text = self.vault().create_token(&new).unwrap();
+        let text = self.vault().create_token(Who::Folder, &new).unwrap();
         text.reveal().to_owned()
     }
 }

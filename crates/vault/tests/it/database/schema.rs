@@ -11,6 +11,7 @@ use std::sync::Arc;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::Bodies;
 use strongroom_vault::database::{Database, Transaction, migrate};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::cosigned::{self, Cosigned, WitnessState};
 use strongroom_vault::records::look_back::{self, LookBack, Wrong};
 use strongroom_vault::records::objects::{self, Key, View};
@@ -292,9 +293,14 @@ fn what_older_versions_wrote_says_the_same_after_all_steps(scene: &Scene) {
     assert_eq!(listed(View::Now, FileType::Keys), keys);
 
     let deleted = FileName::new(FileType::Data, old.deleted);
-    assert!(scene.vault.undelete_one(&repository(), deleted).unwrap());
+    assert!(
+        scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), deleted)
+            .unwrap()
+    );
     // What was put before the time stays, though it was taken back since.
-    let hidden = scene.vault.hide(TOKENS[0], at(LAST)).unwrap();
+    let hidden = scene.vault.hide(Who::Folder, TOKENS[0], at(LAST)).unwrap();
     assert_eq!(hidden.objects, 1);
     let left = files(FileType::Data, &[old.again, old.deleted]);
     assert_eq!(listed(View::Now, FileType::Data), left);

@@ -10,6 +10,7 @@ use strongroom_store::{Bodies, LocalBodies};
 use strongroom_testkit::{Fault, FaultyBodies, Gate, Op, Rule};
 use strongroom_vault::Error;
 use strongroom_vault::database::Transaction;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
@@ -76,12 +77,12 @@ fn a_token_that_is_revoked_at_one_process_stops_at_the_other_within_a_second() {
         let one = Scene::new();
         let other = one.beside();
         let new = new_token(Right::Append);
-        let token = one.vault.create_token(&new).unwrap();
+        let token = one.vault.create_token(Who::Folder, &new).unwrap();
         other.vault.authenticate(token.reveal()).unwrap();
         // Its first use is noted; from the second on it is believed.
         other.vault.authenticate(token.reveal()).unwrap();
         assert!(other.vault.authenticate_known(token.reveal()).is_some());
-        one.vault.revoke_token(&token.name).unwrap();
+        one.vault.revoke_token(Who::Folder, &token.name).unwrap();
         other.clocks.lock().boottime_ms += SECOND_MS;
         assert!(other.vault.authenticate_known(token.reveal()).is_none());
         let refused = other.vault.authenticate(token.reveal());
@@ -322,7 +323,7 @@ fn what_is_left_of_an_act_is_done_by_another_as_soon_as_its_process_stops() {
         one.init(&honest);
         put_many(&one, &thief);
         one.vault.end_jobs();
-        let stopped = one.vault.hide(&thief.name, 0);
+        let stopped = one.vault.hide(Who::Folder, &thief.name, 0);
         let Err(Error::Stopping { objects }) = stopped else {
             panic!("{stopped:?}");
         };

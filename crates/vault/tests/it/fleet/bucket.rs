@@ -13,6 +13,7 @@ use std::time::Duration;
 use strongroom_model::{Id, Secret};
 use strongroom_store::{Bodies, S3Bodies, S3Credentials, S3Options};
 use strongroom_testkit::{Ceph, CephAccount, PostgresServer};
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::{LogFiles, Publisher};
 
 use super::client::{self, REPOSITORY, content, delete, get, put};
@@ -62,7 +63,7 @@ fn what_was_changed_of_a_log_in_a_bucket_is_found(ceph: &Ceph, account: &CephAcc
     let publisher = open(bodies(ceph, account, "look").files("log"));
     for number in 0..300 {
         let path = format!("acme/r{number}").parse().unwrap();
-        scene.vault.add_repository(&path).unwrap();
+        scene.vault.add_repository(Who::Folder, &path).unwrap();
     }
     publisher.publish().unwrap();
     assert_eq!(publisher.look_back().unwrap(), None);

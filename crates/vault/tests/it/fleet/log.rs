@@ -8,6 +8,7 @@ use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
 use strongroom_model::FileType;
 use strongroom_vault::Error;
 use strongroom_vault::database::Transaction;
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::{LogFiles, LogFolder, Publisher};
 use strongroom_vault::rules::right::Right;
 use tempfile::TempDir;
@@ -19,7 +20,10 @@ use crate::vault::scene::Scene;
 
 /// Adds a leaf.
 fn add(scene: &Scene, path: &str) {
-    scene.vault.add_repository(&path.parse().unwrap()).unwrap();
+    scene
+        .vault
+        .add_repository(Who::Folder, &path.parse().unwrap())
+        .unwrap();
 }
 
 fn size(note: &[u8], key: &str) -> u64 {
@@ -49,7 +53,9 @@ fn any_process_publishes_at_any_time_and_it_is_one_log() {
                     for round in 0..100 {
                         for part in 0..3 {
                             let path = format!("p{number}/r{round}-{part}");
-                            vault.add_repository(&path.parse().unwrap()).unwrap();
+                            vault
+                                .add_repository(Who::Folder, &path.parse().unwrap())
+                                .unwrap();
                         }
                         let published = publisher.publish().unwrap();
                         let note = served.file("checkpoint").unwrap().unwrap();

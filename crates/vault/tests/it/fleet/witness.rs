@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use strongroom_ledger::witness::{AddCheckpoint, Answer};
 use strongroom_ledger::{KeyKind, SignedCheckpoint, Signer, Verifier};
 use strongroom_vault::config::WitnessConfig;
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::rules::clock::{HOUR_MS, SECOND_MS};
 
@@ -132,7 +133,10 @@ fn answer(
 
 /// Adds a leaf, and publishes it.
 fn grow(scene: &Scene, publisher: &Publisher, path: &str) -> u64 {
-    scene.vault.add_repository(&path.parse().unwrap()).unwrap();
+    scene
+        .vault
+        .add_repository(Who::Folder, &path.parse().unwrap())
+        .unwrap();
     publisher.publish().unwrap()
 }
 

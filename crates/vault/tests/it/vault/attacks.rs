@@ -2,6 +2,7 @@
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::purge::Hold;
@@ -38,7 +39,11 @@ pub(crate) fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the
     assert_eq!(scene.list(&honest, before, FileType::Snapshots), [snapshot]);
 
     assert_eq!(
-        scene.vault.hide(&stolen.name, before_ms).unwrap().objects,
+        scene
+            .vault
+            .hide(Who::Folder, &stolen.name, before_ms)
+            .unwrap()
+            .objects,
         4
     );
     assert_eq!(scene.list(&honest, View::Now, FileType::Index), [index]);
@@ -51,7 +56,14 @@ pub(crate) fn junk_of_every_type_is_out_of_sight_by_one_act_and_was_never_in_the
     // Who put the junk cannot bring it back; an operator can.
     let again = scene.put(&stolen, FileType::Index, b"junk!");
     assert!(matches!(again, Err(Error::Hidden { .. })), "{again:?}");
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap().objects, 4);
+    assert_eq!(
+        scene
+            .vault
+            .unhide(Who::Folder, &stolen.name)
+            .unwrap()
+            .objects,
+        4
+    );
     assert_eq!(scene.list(&honest, View::Now, FileType::Index).len(), 2);
     assert_eq!(scene.list(&honest, View::Now, FileType::Keys), [key]);
 }
@@ -65,7 +77,14 @@ pub(crate) fn what_somebody_else_has_put_as_well_is_not_hidden_with_the_thief() 
     let pack = scene.put(&stolen, FileType::Data, b"a pack").unwrap();
     scene.put(&honest, FileType::Data, b"a pack").unwrap();
     let other = scene.put(&stolen, FileType::Data, b"his own").unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap().objects, 1);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &stolen.name, 0)
+            .unwrap()
+            .objects,
+        1
+    );
     assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
     // And what is needed after all comes back by being put.
     scene.put(&honest, FileType::Data, b"his own").unwrap();
@@ -113,7 +132,7 @@ pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging()
     let today = scene.vault.as_of(soon_ms).unwrap();
     assert_eq!(scene.list(&append, today, FileType::Data).len(), 39);
     // To believe ten years takes more than a yes.
-    let refused = scene.vault.confirm_clock(Seen::default());
+    let refused = scene.vault.confirm_clock(Who::Folder, Seen::default());
     assert!(
         matches!(refused, Err(Error::WallClock { .. })),
         "{refused:?}"
@@ -124,7 +143,7 @@ pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging()
             wall_ms: Some(wrong_ms),
             ..Seen::default()
         };
-        assert!(scene.vault.confirm_clock(seen).is_err());
+        assert!(scene.vault.confirm_clock(Who::Folder, seen).is_err());
     }
     assert_eq!(held(&scene), (0, Some(Hold::Clock)));
     assert!(scene.acts("clock-confirmed").is_empty());
@@ -132,7 +151,7 @@ pub(crate) fn a_clock_set_forward_ten_years_purges_nothing_and_freezes_purging()
         wall_ms: Some(wall_ms),
         ..Seen::default()
     };
-    scene.vault.confirm_clock(seen).unwrap();
+    scene.vault.confirm_clock(Who::Folder, seen).unwrap();
     assert_eq!(held(&scene), (1, None));
 }
 
@@ -155,7 +174,10 @@ pub(crate) fn a_clock_that_walks_by_less_than_a_jump_freezes_purging_as_well() {
     let gone_ms = scene.vault.now().recorded_ms - start_ms;
     assert!(gone_ms < 11 * MINUTE_MS, "{gone_ms}");
     // An operator has put it right, and it goes on as any clock does.
-    scene.vault.confirm_clock(Seen::default()).unwrap();
+    scene
+        .vault
+        .confirm_clock(Who::Folder, Seen::default())
+        .unwrap();
     scene.pass(HOUR_MS);
     assert_eq!(held(&scene), (0, None));
     assert_eq!(scene.acts("clock-jump").len(), 1);
@@ -177,10 +199,13 @@ fn an_operator_who_gives_a_time_off_away_that_never_was_has_a_day_to_notice() {
     let scene = off_for_twenty_days(one_of_forty_deleted().0);
     let wall_ms = scene.clocks.lock().wall_ms;
     let catch_up = |by_ms, wall_ms| {
-        scene.vault.confirm_clock(Seen {
-            wall_ms,
-            catch_up_ms: Some(by_ms),
-        })
+        scene.vault.confirm_clock(
+            Who::Folder,
+            Seen {
+                wall_ms,
+                catch_up_ms: Some(by_ms),
+            },
+        )
     };
     // Half of a day needs nobody's word, and so little counts together.
     catch_up(DAY_MS / 2, None).unwrap();
@@ -236,7 +261,14 @@ pub(crate) fn a_flood_of_snapshots_stops_at_the_bound_of_a_day() {
     scene
         .put(&honest, FileType::Snapshots, b"a snapshot")
         .unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, 0).unwrap().objects, 200);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &stolen.name, 0)
+            .unwrap()
+            .objects,
+        200
+    );
     assert_eq!(scene.list(&honest, View::Now, FileType::Snapshots).len(), 1);
 }
 

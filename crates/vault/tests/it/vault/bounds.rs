@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_store::{Bodies, BodyKey, Staged};
 use strongroom_vault::database::{Database, Work};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
@@ -32,8 +33,8 @@ fn an_upload_that_was_held_open_until_its_token_was_revoked_comes_to_nothing() {
     };
     let mut upload = begin();
     upload.write(b"junk!").unwrap();
-    scene.vault.revoke_token(&stolen.name).unwrap();
-    scene.vault.hide(&stolen.name, 0).unwrap();
+    scene.vault.revoke_token(Who::Folder, &stolen.name).unwrap();
+    scene.vault.hide(Who::Folder, &stolen.name, 0).unwrap();
     let refused = upload.finish();
     assert!(matches!(refused, Err(Error::Unauthorized)), "{refused:?}");
     assert_eq!(scene.list(&honest, View::Now, FileType::Index), []);
@@ -83,7 +84,10 @@ fn what_is_over_a_bound_leaves_nothing_on_the_disk() {
         .create(&wide, &"acme/more".parse().unwrap())
         .unwrap();
     // What is there already is there, whatever is used up.
-    scene.vault.set_quota(&repository(), Some(1)).unwrap();
+    scene
+        .vault
+        .set_quota(Who::Folder, &repository(), Some(1))
+        .unwrap();
     assert_eq!(scene.put(&append, FileType::Data, &[1; 100]).unwrap(), pack);
     let refused = scene.put(&wide, FileType::Data, &[7; 100]);
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
@@ -96,7 +100,10 @@ fn who_declares_much_and_sends_nothing_takes_no_room_of_others() {
     let (honest, thief) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     let quota = Some(50 << 20);
-    scene.vault.set_quota(&repository(), quota).unwrap();
+    scene
+        .vault
+        .set_quota(Who::Folder, &repository(), quota)
+        .unwrap();
     let begin = |number: u8, bytes: u64| {
         let name = FileName::new(FileType::Data, Id::of(&[number]));
         scene
@@ -177,7 +184,7 @@ fn what_never_comes_takes_little_of_a_quota_or_a_disk() {
     scene.init(&honest);
     scene
         .vault
-        .set_quota(&repository(), Some(700 * MIB))
+        .set_quota(Who::Folder, &repository(), Some(700 * MIB))
         .unwrap();
     let begin = |number: u8| {
         let name = FileName::new(FileType::Data, Id::of(&[number]));
@@ -328,7 +335,10 @@ fn config_and_new_repositories_leave_the_reserve_alone() {
     let refused = scene.vault.create(&append, &"acme/new".parse().unwrap());
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     assert!(scene.vault.repositories().unwrap().is_empty());
-    scene.vault.add_repository(&repository()).unwrap();
+    scene
+        .vault
+        .add_repository(Who::Folder, &repository())
+        .unwrap();
     let refused = scene.put(&append, FileType::Config, b"config");
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     let found = &scene.vault.repositories().unwrap()[0];
@@ -346,7 +356,10 @@ fn tokens_make_no_more_repositories_than_the_bound_and_operators_do() {
     let refused = scene.vault.create(&append, &path(1_000));
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     scene.vault.create(&append, &path(7)).unwrap();
-    scene.vault.add_repository(&path(1_000)).unwrap();
+    scene
+        .vault
+        .add_repository(Who::Folder, &path(1_000))
+        .unwrap();
     // Another token of the same prefix has not used up anything.
     let other = scene.token_for(Right::Append, "acme");
     scene.vault.create(&other, &path(1_001)).unwrap();
@@ -361,7 +374,10 @@ fn a_quota_counts_what_small_objects_take() {
     let append = scene.token(Right::Append);
     scene.init(&append);
     let quota = Some(100 << 10);
-    scene.vault.set_quota(&repository(), quota).unwrap();
+    scene
+        .vault
+        .set_quota(Who::Folder, &repository(), quota)
+        .unwrap();
     let taken = (0..100_u8).filter(|number| scene.put(&append, FileType::Data, &[*number]).is_ok());
     assert!(taken.count() < 25);
 }
@@ -417,7 +433,10 @@ fn recorded_times_never_run_backwards() {
 #[test]
 fn where_nothing_can_be_written_reading_goes_on() {
     let scene = Scene::new();
-    let text = scene.vault.create_token(&new_token(Right::Append)).unwrap();
+    let text = scene
+        .vault
+        .create_token(Who::Folder, &new_token(Right::Append))
+        .unwrap();
     let append = scene.vault.authenticate(text.reveal()).unwrap();
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
@@ -448,7 +467,7 @@ fn where_nothing_can_be_written_reading_goes_on() {
     // The first use of a token is in the log, or is none.
     full.is_full.store(false, Ordering::Relaxed);
     let new = new_token(Right::Read);
-    let fresh = vault.create_token(&new).unwrap();
+    let fresh = vault.create_token(Who::Folder, &new).unwrap();
     full.is_full.store(true, Ordering::Relaxed);
     assert!(vault.authenticate(fresh.reveal()).is_err());
     // It is remembered by now, and gets in by that as little.

@@ -2,6 +2,7 @@
 
 use strongroom_model::FileType;
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::clock::{DAY_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::{NewToken, Principal, TokenDay};
@@ -81,7 +82,7 @@ pub(crate) fn the_log_tells_what_a_new_token_may_do_in_a_day() {
         daily_objects: Some(7),
         ..new_token(Right::Append)
     };
-    scene.vault.create_token(&new).unwrap();
+    scene.vault.create_token(Who::Folder, &new).unwrap();
     let leaves = scene.acts("token-made");
     let told = |field: &str| {
         let told = leaves.iter().map(|leaf| leaf[field].as_u64());
@@ -112,7 +113,7 @@ pub(crate) fn the_day_of_a_token_can_be_raised() {
         daily_bytes,
         daily_objects,
     };
-    let set = |day| scene.vault.set_token_day(&maintain.name, day);
+    let set = |day| scene.vault.set_token_day(Who::Folder, &maintain.name, day);
     assert_eq!(set(day(None, Some(3))).unwrap(), day(None, Some(3)));
     delete(packs[2]).unwrap();
     // What is used up stays counted.
@@ -134,7 +135,7 @@ pub(crate) fn the_day_of_a_token_can_be_raised() {
         matches!(refused, Err(Error::Malformed { .. })),
         "{refused:?}"
     );
-    let unknown = scene.vault.set_token_day("nobody", both);
+    let unknown = scene.vault.set_token_day(Who::Folder, "nobody", both);
     assert!(matches!(unknown, Err(Error::Unknown { .. })), "{unknown:?}");
 }
 
@@ -145,14 +146,17 @@ pub(crate) fn a_token_that_may_not_do_anything_is_given_no_day() {
         daily_bytes: None,
         daily_objects: Some(5),
     };
-    let set = |name: &str| scene.vault.set_token_day(name, day);
+    let set = |name: &str| scene.vault.set_token_day(Who::Folder, name, day);
     let (revoked, reader) = (scene.token(Right::Append), scene.token(Right::Read));
-    scene.vault.revoke_token(&revoked.name).unwrap();
+    scene
+        .vault
+        .revoke_token(Who::Folder, &revoked.name)
+        .unwrap();
     let new = NewToken {
         expires_in_ms: Some(MINUTE_MS),
         ..new_token(Right::Append)
     };
-    let expires = scene.vault.create_token(&new).unwrap().name;
+    let expires = scene.vault.create_token(Who::Folder, &new).unwrap().name;
     assert_eq!(set(expires.as_str()).unwrap(), day);
     scene.pass(10 * MINUTE_MS);
     for (name, why) in [
@@ -173,11 +177,14 @@ pub(crate) fn a_token_that_may_not_do_anything_is_given_no_day() {
     assert_eq!(set(reporter.name.as_str()).unwrap(), day);
     // No token is made with a bound that the database does not hold.
     for (daily_bytes, daily_objects) in [(Some(1 << 63), None), (None, Some(u64::MAX))] {
-        let refused = scene.vault.create_token(&NewToken {
-            daily_bytes,
-            daily_objects,
-            ..new.clone()
-        });
+        let refused = scene.vault.create_token(
+            Who::Folder,
+            &NewToken {
+                daily_bytes,
+                daily_objects,
+                ..new.clone()
+            },
+        );
         assert!(
             matches!(refused, Err(Error::Malformed { .. })),
             "{refused:?}"

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
 use strongroom_testkit::{Fault, Op, Rule};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS};
@@ -65,7 +66,12 @@ fn a_storage_that_may_be_another_ones_is_let_alone_until_the_log_is_found_there(
         .remove(&maintain, &repository(), packs[3])
         .unwrap();
     assert_eq!(scene.list(&append, View::Now, FileType::Data).len(), 98);
-    assert!(scene.vault.undelete_one(&repository(), packs[3]).unwrap());
+    assert!(
+        scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), packs[3])
+            .unwrap()
+    );
     // Whoever publishes has found the log.
     let keys = scene.folder.path().join("keys");
     let log = LogFolder::open(scene.folder.path().join("log")).unwrap();

@@ -1,6 +1,7 @@
 //! Hiding what a stolen token has put: all of it, nothing else, and no view of the past changes.
 
 use strongroom_model::{FileName, FileType};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Hold;
@@ -29,7 +30,7 @@ pub(crate) fn what_two_thieves_have_put_is_gone_when_both_are_hidden() {
             true => (&one, &other),
             false => (&other, &one),
         };
-        let hide = |who: &Principal| told(scene.vault.hide(&who.name, 0));
+        let hide = |who: &Principal| told(scene.vault.hide(Who::Folder, &who.name, 0));
         assert_eq!(hide(first), (0, 1, true));
         assert_eq!(scene.list(&honest, View::Now, FileType::Index), [junk]);
         assert_eq!(hide(second), (1, 0, true));
@@ -54,9 +55,19 @@ pub(crate) fn what_was_put_before_the_time_stays_though_it_was_deleted_and_taken
     scene.vault.remove(&maintain, &repository(), pack).unwrap();
     scene.vault.remove(&maintain, &repository(), old).unwrap();
     // One is taken back; the other is put again by the thief, to bring back what was pruned.
-    scene.vault.undelete_one(&repository(), pack).unwrap();
+    scene
+        .vault
+        .undelete_one(Who::Folder, &repository(), pack)
+        .unwrap();
     scene.put_as(&stolen, old, b"an old index").unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap().objects, 1);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &stolen.name, since_ms)
+            .unwrap()
+            .objects,
+        1
+    );
     assert_eq!(scene.list(&stolen, View::Now, FileType::Data), [pack]);
     assert_eq!(scene.list(&stolen, View::Now, FileType::Index), []);
 }
@@ -75,13 +86,34 @@ pub(crate) fn what_was_deleted_and_put_again_by_a_thief_is_still_its_owners() {
     }
     let junk = scene.put(&stolen, FileType::Data, b"junk").unwrap();
     // A token that was revoked because it was old stands for what it put.
-    scene.vault.revoke_token(&honest.name).unwrap();
-    assert_eq!(scene.vault.hide(&stolen.name, since_ms).unwrap().objects, 1);
+    scene.vault.revoke_token(Who::Folder, &honest.name).unwrap();
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &stolen.name, since_ms)
+            .unwrap()
+            .objects,
+        1
+    );
     let reader = scene.token(Right::Read);
     assert_eq!(scene.list(&reader, View::Now, FileType::Data), [pack]);
     // And it goes with its owner, where that was the thief after all.
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap().objects, 1);
-    assert_eq!(scene.vault.hide(&honest.name, since_ms).unwrap().objects, 0);
+    assert_eq!(
+        scene
+            .vault
+            .unhide(Who::Folder, &stolen.name)
+            .unwrap()
+            .objects,
+        1
+    );
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &honest.name, since_ms)
+            .unwrap()
+            .objects,
+        0
+    );
     assert!(
         scene
             .list(&reader, View::Now, FileType::Data)
@@ -103,23 +135,34 @@ pub(crate) fn what_a_hidden_token_put_stays_deleted_though_deletions_are_taken_b
     for name in [pack, junk, both] {
         scene.vault.remove(&maintain, &repository(), name).unwrap();
     }
-    let hide = || told(scene.vault.hide(&stolen.name, 0));
+    let hide = || told(scene.vault.hide(Who::Folder, &stolen.name, 0));
     assert_eq!(hide(), (0, 2, true));
     assert_eq!(hide(), (0, 0, true));
     let data = || scene.list(&honest, View::Now, FileType::Data);
-    let undelete = || scene.vault.undelete(&repository(), None, None, None);
+    let undelete = || {
+        scene
+            .vault
+            .undelete(Who::Folder, &repository(), None, None, None)
+    };
     assert_eq!(undelete().unwrap(), 2);
     let mut expected = vec![pack, both];
     expected.sort();
     assert_eq!(data(), expected);
-    let one = scene.vault.undelete_one(&repository(), junk);
+    let one = scene.vault.undelete_one(Who::Folder, &repository(), junk);
     assert!(matches!(one, Err(Error::Hidden { .. })), "{one:?}");
     // Nor does a thief who puts it make it the hidden one's again.
     let other = scene.token(Right::Append);
     scene.put_as(&other, junk, b"junk").unwrap();
-    assert_eq!(scene.vault.hide(&other.name, 0).unwrap().objects, 1);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &other.name, 0)
+            .unwrap()
+            .objects,
+        1
+    );
     assert_eq!(data(), expected);
-    scene.vault.unhide(&other.name).unwrap();
+    scene.vault.unhide(Who::Folder, &other.name).unwrap();
     scene.vault.remove(&maintain, &repository(), junk).unwrap();
     assert_eq!(undelete().unwrap(), 1);
     assert!(scene.vault.tallies_agree().unwrap());
@@ -139,7 +182,7 @@ pub(crate) fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_h
     let kept = scene.put(&stolen, FileType::Data, b"kept").unwrap();
     let waiting = scene.put(&stolen, FileType::Keys, &key_file(66)).unwrap();
     let leaves = scene.acts("pending")[0]["n"].as_u64().unwrap() + 1;
-    scene.vault.hide(&stolen.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &stolen.name, 0).unwrap();
     scene.vault.remove(&maintain, &repository(), junk).unwrap();
     scene
         .vault
@@ -150,9 +193,13 @@ pub(crate) fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_h
     let then = View::AsOf(leaves);
     assert_eq!(scene.read(&honest, then, junk).unwrap(), b"junk");
     assert_eq!(scene.list(&honest, then, FileType::Keys), [key]);
-    let undelete = || scene.vault.undelete(&repository(), None, None, None);
+    let undelete = || {
+        scene
+            .vault
+            .undelete(Who::Folder, &repository(), None, None, None)
+    };
     assert_eq!(undelete().unwrap(), 0);
-    let one = scene.vault.undelete_one(&repository(), junk);
+    let one = scene.vault.undelete_one(Who::Folder, &repository(), junk);
     assert!(matches!(one, Err(Error::Hidden { .. })), "{one:?}");
     scene.pass(3 * HOUR_MS - MINUTE_MS);
     let purged = || scene.vault.purge().unwrap()[0].1.objects;
@@ -163,7 +210,14 @@ pub(crate) fn what_is_hidden_goes_when_its_deletion_was_asked_for_and_its_time_h
     assert_eq!(scene.lies(kept).unwrap(), b"kept");
     assert!(scene.vault.tallies_agree().unwrap());
     // What was not asked to be deleted is shown again.
-    assert_eq!(scene.vault.unhide(&stolen.name).unwrap().objects, 1);
+    assert_eq!(
+        scene
+            .vault
+            .unhide(Who::Folder, &stolen.name)
+            .unwrap()
+            .objects,
+        1
+    );
     assert_eq!(scene.read(&honest, View::Now, kept).unwrap(), b"kept");
 }
 
@@ -174,16 +228,18 @@ fn deletions_of_what_is_hidden_are_taken_back_once_it_is_shown_again_and_hold_th
     let maintain = scene.token(Right::Maintain);
     scene.init(&honest);
     let junk = scene.put_packs(&stolen, 10, 50);
-    scene.vault.hide(&stolen.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &stolen.name, 0).unwrap();
     for name in &junk {
         scene.vault.remove(&maintain, &repository(), *name).unwrap();
     }
     let held = || scene.vault.observe().unwrap().repositories[0].held;
     assert_eq!(held(), Some(Hold::ManyTombstones));
-    let unhide = || told(scene.vault.unhide(&stolen.name));
+    let unhide = || told(scene.vault.unhide(Who::Folder, &stolen.name));
     assert_eq!(unhide(), (0, 10, true));
     assert_eq!(unhide(), (0, 0, false));
-    let undone = scene.vault.undelete(&repository(), None, None, None);
+    let undone = scene
+        .vault
+        .undelete(Who::Folder, &repository(), None, None, None);
     assert_eq!(undone.unwrap(), 10);
     assert_eq!(scene.list(&honest, View::Now, FileType::Data).len(), 10);
     assert!(scene.vault.tallies_agree().unwrap());
@@ -196,10 +252,14 @@ fn what_is_shown_again_can_be_taken_back_again() {
     scene.init(&append);
     let pack = scene.put(&append, FileType::Data, b"a pack").unwrap();
     scene.vault.remove(&maintain, &repository(), pack).unwrap();
-    scene.vault.hide(&append.name, 0).unwrap();
-    let undelete = || scene.vault.undelete(&repository(), None, None, None);
+    scene.vault.hide(Who::Folder, &append.name, 0).unwrap();
+    let undelete = || {
+        scene
+            .vault
+            .undelete(Who::Folder, &repository(), None, None, None)
+    };
     assert_eq!(undelete().unwrap(), 0);
-    scene.vault.unhide(&append.name).unwrap();
+    scene.vault.unhide(Who::Folder, &append.name).unwrap();
     assert_eq!(undelete().unwrap(), 1);
     assert_eq!(scene.list(&append, View::Now, FileType::Data), [pack]);
 }
@@ -220,13 +280,18 @@ pub(crate) fn a_key_that_waited_is_in_no_view_and_one_that_counted_stays_in_thos
         scene.list(&honest, view, FileType::Keys)
     };
     assert_eq!(keys(), [key]);
-    scene.vault.hide(&stolen.name, 0).unwrap();
-    scene.vault.hide(&honest.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &stolen.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &honest.name, 0).unwrap();
     assert_eq!(keys(), [key]);
-    scene.vault.unhide(&stolen.name).unwrap();
-    scene.vault.unhide(&honest.name).unwrap();
+    scene.vault.unhide(Who::Folder, &stolen.name).unwrap();
+    scene.vault.unhide(Who::Folder, &honest.name).unwrap();
     assert_eq!(keys(), [key]);
-    assert!(scene.vault.admit_key(&repository(), waiting).unwrap());
+    assert!(
+        scene
+            .vault
+            .admit_key(Who::Folder, &repository(), waiting)
+            .unwrap()
+    );
     assert_eq!(keys(), [key]);
 }
 
@@ -243,7 +308,12 @@ pub(crate) fn keys_are_what_they_were_before_they_were_hidden() {
     };
     let [admitted, waiting, again] = [2, 3, 4].map(key);
     for name in [admitted, again] {
-        assert!(scene.vault.admit_key(&repository(), name).unwrap());
+        assert!(
+            scene
+                .vault
+                .admit_key(Who::Folder, &repository(), name)
+                .unwrap()
+        );
     }
     // One that was admitted, removed and put again waits.
     scene.vault.remove(&maintain, &repository(), again).unwrap();
@@ -253,10 +323,10 @@ pub(crate) fn keys_are_what_they_were_before_they_were_hidden() {
         names
     };
     for _ in 0..2 {
-        scene.vault.hide(&append.name, 0).unwrap();
+        scene.vault.hide(Who::Folder, &append.name, 0).unwrap();
         let reader = scene.token(Right::Read);
         assert_eq!(scene.list(&reader, View::Now, FileType::Keys), []);
-        scene.vault.unhide(&append.name).unwrap();
+        scene.vault.unhide(Who::Folder, &append.name).unwrap();
         assert_eq!(
             sorted(scene.list(&reader, View::Now, FileType::Keys)),
             sorted(vec![first, admitted])
@@ -274,7 +344,7 @@ pub(crate) fn a_config_that_was_hidden_is_not_said_to_be_there() {
     let scene = Scene::new();
     let (one, other) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&one);
-    scene.vault.hide(&one.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &one.name, 0).unwrap();
     let again = scene.put_as(&one, FileName::CONFIG, b"the config");
     assert!(matches!(again, Err(Error::Hidden { .. })), "{again:?}");
     scene
@@ -311,7 +381,7 @@ pub(crate) fn a_lock_is_kept_alive_by_its_own_token_alone() {
         matches!(refused, Err(Error::Forbidden { .. })),
         "{refused:?}"
     );
-    let hide = || told(scene.vault.hide(&other.name, 0));
+    let hide = || told(scene.vault.hide(Who::Folder, &other.name, 0));
     assert_eq!(hide(), (0, 1, true));
     assert_eq!(scene.list(&one, View::Now, FileType::Locks), []);
     assert_eq!(hide(), (0, 0, false));
@@ -323,7 +393,7 @@ fn what_is_hidden_already_is_found_from_the_time_on_that_is_asked_for() {
     let (honest, stolen) = (scene.token(Right::Append), scene.token(Right::Append));
     scene.init(&honest);
     scene.put(&stolen, FileType::Data, b"junk").unwrap();
-    let hide = |since_ms| told(scene.vault.hide(&stolen.name, since_ms));
+    let hide = |since_ms| told(scene.vault.hide(Who::Folder, &stolen.name, since_ms));
     assert_eq!(hide(0), (1, 0, true));
     assert_eq!(hide(0), (0, 0, true));
     scene.pass(MINUTE_MS);

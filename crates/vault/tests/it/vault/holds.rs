@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Hold;
@@ -99,7 +100,9 @@ pub(crate) fn what_was_swapped_after_the_look_is_not_agreed_to() {
     }
     remove(&scene, &maintain, &packs[..5]);
     assert_eq!(scene.tombstones().count, looked_at.count);
-    let refused = scene.vault.agree_to_purge(&repository(), looked_at);
+    let refused = scene
+        .vault
+        .agree_to_purge(Who::Folder, &repository(), looked_at);
     assert!(
         matches!(refused, Err(Error::OtherTombstones { .. })),
         "{refused:?}"
@@ -285,7 +288,9 @@ fn junk_that_comes_and_goes_and_deletions_taken_back_are_no_steady_churn() {
     pass_hours(&scene, 25);
     remove(&scene, &maintain, &old[..9]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
-    let undone = scene.vault.undelete(&repository(), None, None, None);
+    let undone = scene
+        .vault
+        .undelete(Who::Folder, &repository(), None, None, None);
     assert_eq!(undone.unwrap(), 9);
     assert!(scene.agree().unwrap());
     pass_hours(&scene, 25);
@@ -371,9 +376,13 @@ pub(crate) fn a_tombstone_whose_leaf_was_not_noted_is_found_by_the_end_of_its_li
     // As a process of an older version makes it.
     scene.execute("UPDATE object SET tombstone = NULL");
     assert_eq!(scene.tombstones(), looked_at);
-    let undone = scene
-        .vault
-        .undelete(&repository(), Some(&maintain.name), Some(since_ms), None);
+    let undone = scene.vault.undelete(
+        Who::Folder,
+        &repository(),
+        Some(&maintain.name),
+        Some(since_ms),
+        None,
+    );
     assert_eq!(undone.unwrap(), 2);
 }
 

@@ -2,6 +2,7 @@
 
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::{Hold, Tombstones};
@@ -48,7 +49,10 @@ pub(crate) fn records_are_kept_as_snapshots_are_and_no_record_is_lost_to_who_del
         .remove(&maintain, &repository(), record)
         .unwrap();
     assert_eq!(scene.list(&append, View::Now, FileType::Records), []);
-    let undeleted = scene.vault.undelete_one(&repository(), record).unwrap();
+    let undeleted = scene
+        .vault
+        .undelete_one(Who::Folder, &repository(), record)
+        .unwrap();
     assert!(undeleted);
     assert_eq!(scene.read(&append, View::Now, record).unwrap(), b"a record");
     let scene = scene.reopened();
@@ -162,8 +166,18 @@ pub(crate) fn a_key_that_comes_later_waits_for_an_operator() {
     assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
     assert!(scene.read(&append, View::Now, second).is_err());
     assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [second]);
-    assert!(scene.vault.admit_key(&repository(), second).unwrap());
-    assert!(!scene.vault.admit_key(&repository(), second).unwrap());
+    assert!(
+        scene
+            .vault
+            .admit_key(Who::Folder, &repository(), second)
+            .unwrap()
+    );
+    assert!(
+        !scene
+            .vault
+            .admit_key(Who::Folder, &repository(), second)
+            .unwrap()
+    );
     assert_eq!(scene.list(&append, View::Now, FileType::Keys).len(), 2);
     assert_eq!(scene.read(&append, View::Now, second).unwrap(), key_file(2));
 }
@@ -174,7 +188,10 @@ pub(crate) fn a_key_that_was_removed_waits_like_a_new_one() {
     let (append, maintain) = (scene.token(Right::Append), scene.token(Right::Maintain));
     let first = scene.init(&append);
     let second = scene.put(&append, FileType::Keys, &key_file(2)).unwrap();
-    scene.vault.admit_key(&repository(), second).unwrap();
+    scene
+        .vault
+        .admit_key(Who::Folder, &repository(), second)
+        .unwrap();
     scene
         .vault
         .remove(&maintain, &repository(), second)
@@ -185,7 +202,12 @@ pub(crate) fn a_key_that_was_removed_waits_like_a_new_one() {
     assert!(scene.read(&append, View::Now, second).is_err());
     assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [second]);
     assert_eq!(scene.acts("pending").len(), 2);
-    assert!(scene.vault.admit_key(&repository(), second).unwrap());
+    assert!(
+        scene
+            .vault
+            .admit_key(Who::Folder, &repository(), second)
+            .unwrap()
+    );
     assert_eq!(scene.read(&append, View::Now, second).unwrap(), key_file(2));
 }
 
@@ -211,7 +233,7 @@ pub(crate) fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
     assert_eq!(
         scene
             .vault
-            .undelete(&repository(), Some(&append.name), None, None)
+            .undelete(Who::Folder, &repository(), Some(&append.name), None, None)
             .unwrap(),
         0
     );
@@ -219,14 +241,24 @@ pub(crate) fn a_deletion_is_seen_by_none_and_undone_by_one_act() {
     assert_eq!(
         scene
             .vault
-            .undelete(&repository(), by, Some(before_ms), None)
+            .undelete(Who::Folder, &repository(), by, Some(before_ms), None)
             .unwrap(),
         1
     );
     assert_eq!(scene.read(&append, View::Now, pack).unwrap(), b"a pack");
     scene.vault.remove(&maintain, &repository(), pack).unwrap();
-    assert!(scene.vault.undelete_one(&repository(), pack).unwrap());
-    assert!(!scene.vault.undelete_one(&repository(), pack).unwrap());
+    assert!(
+        scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), pack)
+            .unwrap()
+    );
+    assert!(
+        !scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), pack)
+            .unwrap()
+    );
     assert_eq!(scene.list(&append, View::Now, FileType::Data), [pack]);
 }
 
@@ -272,7 +304,12 @@ pub(crate) fn bytes_go_when_retention_and_grace_are_over_and_not_before() {
     scene.vault.remove(&maintain, &repository(), pack).unwrap();
     scene.pass(3 * HOUR_MS - MINUTE_MS);
     assert_eq!(purged(&scene), (0, None));
-    assert!(scene.vault.undelete_one(&repository(), pack).unwrap());
+    assert!(
+        scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), pack)
+            .unwrap()
+    );
     scene.vault.remove(&maintain, &repository(), pack).unwrap();
     scene.pass(3 * HOUR_MS);
     assert_eq!(purged(&scene), (1, None));
@@ -318,7 +355,9 @@ pub(crate) fn many_deletions_in_a_day_hold_the_purge_until_an_operator_agrees() 
             ..looked_at
         },
     ] {
-        let refused = scene.vault.agree_to_purge(&repository(), wrong);
+        let refused = scene
+            .vault
+            .agree_to_purge(Who::Folder, &repository(), wrong);
         let Err(Error::OtherTombstones { found, agreed, .. }) = refused else {
             panic!("{refused:?}");
         };
@@ -407,13 +446,16 @@ pub(crate) fn a_token_counts_until_it_expires_or_is_revoked() {
         expires_in_ms: Some(HOUR_MS),
         ..new_token(Right::Read)
     };
-    let short = scene.vault.create_token(&new).unwrap();
+    let short = scene.vault.create_token(Who::Folder, &new).unwrap();
     let long = scene
         .vault
-        .create_token(&NewToken {
-            expires_in_ms: None,
-            ..new
-        })
+        .create_token(
+            Who::Folder,
+            &NewToken {
+                expires_in_ms: None,
+                ..new
+            },
+        )
         .unwrap();
     assert!(scene.vault.authenticate(short.reveal()).is_ok());
     assert!(scene.vault.authenticate(long.reveal()).is_ok());
@@ -432,7 +474,7 @@ pub(crate) fn a_token_counts_until_it_expires_or_is_revoked() {
     assert!(!format!("{short:?} {:?}", scene.vault.tokens().unwrap()).contains(short.reveal()));
     scene.pass(HOUR_MS);
     assert!(scene.vault.authenticate(short.reveal()).is_err());
-    scene.vault.revoke_token(&long.name).unwrap();
+    scene.vault.revoke_token(Who::Folder, &long.name).unwrap();
     assert!(scene.vault.authenticate(long.reveal()).is_err());
 }
 
@@ -449,14 +491,20 @@ pub(crate) fn quotas_and_limits_hold() {
     let before = &scene.vault.repositories().unwrap()[0];
     let counted = counted_bytes(before.objects, before.bytes);
     let quota = Some(counted + 15_000);
-    scene.vault.set_quota(&repository(), quota).unwrap();
+    scene
+        .vault
+        .set_quota(Who::Folder, &repository(), quota)
+        .unwrap();
     scene.put(&append, FileType::Data, &[1; 9_000]).unwrap();
     let refused = scene.put(&append, FileType::Data, &[2; 9_000]);
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
 
     let scene = Scene::with(|settings| settings.reserve_bytes = u64::MAX / 2);
     let append = scene.token(Right::Append);
-    scene.vault.add_repository(&repository()).unwrap();
+    scene
+        .vault
+        .add_repository(Who::Folder, &repository())
+        .unwrap();
     let refused = scene.put(&append, FileType::Data, b"a pack");
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     // Locks and reading go on.
@@ -473,9 +521,12 @@ pub(crate) fn keeping_is_only_ever_raised() {
         retention_ms: Some(keeping.retention_ms * 2),
         grace_ms: Some(keeping.grace_ms),
     };
-    scene.vault.keep_longer(&repository(), longer).unwrap();
+    scene
+        .vault
+        .keep_longer(Who::Folder, &repository(), longer)
+        .unwrap();
     longer.grace_ms = Some(keeping.grace_ms - 1);
-    let refused = scene.vault.keep_longer(&repository(), longer);
+    let refused = scene.vault.keep_longer(Who::Folder, &repository(), longer);
     assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
 }
 

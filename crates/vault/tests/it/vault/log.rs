@@ -12,6 +12,7 @@ use strongroom_model::FileType;
 use strongroom_vault::Error;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Work};
+use strongroom_vault::people::Who;
 use strongroom_vault::publication::{CaughtUp, LogFiles, LogFolder, Publisher, begin_new};
 use strongroom_vault::records::look_back::Wrong;
 use strongroom_vault::rules::clock::HOUR_MS;
@@ -40,7 +41,7 @@ impl Logged {
     fn grow(&self, leaves: u32) {
         for _ in 0..leaves {
             let name = self.scene.token(Right::Read).name;
-            self.scene.vault.revoke_token(&name).unwrap();
+            self.scene.vault.revoke_token(Who::Folder, &name).unwrap();
         }
     }
 

@@ -1,6 +1,7 @@
 //! A vault keeps as many moments as it has something to show, however long it runs.
 
 use strongroom_model::FileType;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::moments::{self, Spot};
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::right::Right;
@@ -52,7 +53,7 @@ pub(crate) fn moments_go_of_which_nothing_tells_and_every_view_stays() {
     let since_ms = times.last().copied().unwrap() - 7_500;
     let undone = scene
         .vault
-        .undelete(&repository(), None, Some(since_ms), None);
+        .undelete(Who::Folder, &repository(), None, Some(since_ms), None);
     assert_eq!(undone.unwrap(), 1);
 
     // When the objects are gone, so are the moments that only they needed.

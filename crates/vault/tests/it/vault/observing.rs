@@ -10,6 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::http::VaultState;
 use strongroom_vault::http::metrics::Metrics;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::tally::Tally;
 use strongroom_vault::records::tokens::Standing;
@@ -48,17 +49,23 @@ fn objects_are_counted_by_state() {
         .vault
         .remove(&maintain, &repository(), packs[1])
         .unwrap();
-    scene.vault.hide(&thief.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &thief.name, 0).unwrap();
     assert_eq!(counts(&scene), [4, 2, 1, 1, 0]);
     let tombstones = Tally {
         objects: 2,
         bytes: 200,
     };
     assert_eq!(observed(&scene).tally(State::Tombstoned), tombstones);
-    scene.vault.undelete_one(&repository(), packs[0]).unwrap();
-    scene.vault.unhide(&thief.name).unwrap();
+    scene
+        .vault
+        .undelete_one(Who::Folder, &repository(), packs[0])
+        .unwrap();
+    scene.vault.unhide(Who::Folder, &thief.name).unwrap();
     let waiting = scene.vault.pending_keys(&repository()).unwrap()[0];
-    scene.vault.admit_key(&repository(), waiting).unwrap();
+    scene
+        .vault
+        .admit_key(Who::Folder, &repository(), waiting)
+        .unwrap();
     assert_eq!(counts(&scene), [7, 1, 0, 0, 0]);
     assert_eq!(observed(&scene).held, Some(Hold::ManyTombstones));
     assert_eq!(observed(&scene).due, 0);
@@ -84,7 +91,7 @@ fn silence_free_room_clock_and_tokens_are_seen() {
     // That it is there already is no arrival.
     scene.put(&append, FileType::Data, b"a pack").unwrap();
     assert_eq!(observed(&scene).repository.arrived_at_ms, Some(at_ms));
-    scene.vault.revoke_token(&append.name).unwrap();
+    scene.vault.revoke_token(Who::Folder, &append.name).unwrap();
     let all = scene.vault.observe().unwrap();
     let revoked = TokensObserved {
         right: Right::Append,
@@ -129,10 +136,16 @@ fn until_when_a_leap_of_the_clock_holds_purging_is_told() {
         wall_ms: Some(scene.clocks.lock().wall_ms),
         catch_up_ms: Some(by_ms),
     };
-    scene.vault.confirm_clock(catch_up(DAY_MS / 2)).unwrap();
+    scene
+        .vault
+        .confirm_clock(Who::Folder, catch_up(DAY_MS / 2))
+        .unwrap();
     assert_eq!(scene.vault.observe().unwrap().leap_holds_until_ms, None);
     assert_eq!(told(&scene), [""; 0]);
-    scene.vault.confirm_clock(catch_up(10 * DAY_MS)).unwrap();
+    scene
+        .vault
+        .confirm_clock(Who::Folder, catch_up(10 * DAY_MS))
+        .unwrap();
     let until_ms = scene.vault.now().vault_ms + DAY_MS;
     let until = scene.vault.observe().unwrap().leap_holds_until_ms;
     assert_eq!(until, Some(until_ms));
@@ -218,25 +231,32 @@ fn counts_are_right_whatever_is_done() {
                     let _ = scene.vault.remove(&maintain, &repository(), name(what));
                 }
                 Deed::UndeleteOne(what) => {
-                    let _ = scene.vault.undelete_one(&repository(), name(what));
+                    let _ = scene
+                        .vault
+                        .undelete_one(Who::Folder, &repository(), name(what));
                 }
                 Deed::Undelete => {
                     scene
                         .vault
-                        .undelete(&repository(), None, None, None)
+                        .undelete(Who::Folder, &repository(), None, None, None)
                         .unwrap();
                 }
                 Deed::Hide(who) => {
                     scene
                         .vault
-                        .hide(&putters[usize::from(who)].name, 0)
+                        .hide(Who::Folder, &putters[usize::from(who)].name, 0)
                         .unwrap();
                 }
                 Deed::Unhide(who) => {
-                    scene.vault.unhide(&putters[usize::from(who)].name).unwrap();
+                    scene
+                        .vault
+                        .unhide(Who::Folder, &putters[usize::from(who)].name)
+                        .unwrap();
                 }
                 Deed::Admit(what) => {
-                    let _ = scene.vault.admit_key(&repository(), name(what));
+                    let _ = scene
+                        .vault
+                        .admit_key(Who::Folder, &repository(), name(what));
                 }
                 Deed::Pass => scene.pass(MINUTE_MS),
                 Deed::Purge => {

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Transaction, Work};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::tombstones;
 use strongroom_vault::records::under_way::{self, Deed, UnderWay};
@@ -87,13 +88,27 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
     scene.init(&honest);
     put_many(&scene, &thief);
     let pack = scene.put(&honest, FileType::Data, b"a pack").unwrap();
-    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap().objects, MANY);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &thief.name, 0)
+            .unwrap()
+            .objects,
+        MANY
+    );
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(scene.list(&honest, View::Now, FileType::Data), [pack]);
     let then = View::AsOf(40_000);
     let seen = scene.list(&honest, then, FileType::Data).len() as u64;
     assert_eq!(seen, MANY);
-    assert_eq!(scene.vault.unhide(&thief.name).unwrap().objects, MANY);
+    assert_eq!(
+        scene
+            .vault
+            .unhide(Who::Folder, &thief.name)
+            .unwrap()
+            .objects,
+        MANY
+    );
     assert_eq!(told(&scene, "unhide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), MANY + 1);
     assert!(scene.vault.tallies_agree().unwrap());
@@ -121,7 +136,7 @@ pub(crate) fn much_is_hidden_shown_and_undeleted_a_part_at_a_time() {
     });
     let undone = scene
         .vault
-        .undelete(&repository(), Some(&maintain.name), None, None);
+        .undelete(Who::Folder, &repository(), Some(&maintain.name), None, None);
     assert_eq!(undone.unwrap(), MANY);
     assert_eq!(told(&scene, "undelete"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), MANY + 1);
@@ -237,7 +252,7 @@ fn what_a_process_has_left_is_done_by_another() {
     let scene = within(&pair, Scene::new);
     let (honest, thief) = flooded(&scene);
     left.store(2, Ordering::Relaxed);
-    assert!(scene.vault.hide(&thief.name, 0).is_err());
+    assert!(scene.vault.hide(Who::Folder, &thief.name, 0).is_err());
     left.store(u64::MAX, Ordering::Relaxed);
     assert_eq!(packs(&scene, &honest), MANY - 10_000);
     let other = scene.beside();
@@ -286,7 +301,14 @@ fn with_another(
 #[test]
 fn who_slept_while_another_did_the_last_part_tells_the_right_number() {
     let (scene, other, honest, thief) = with_another(|_, _| ());
-    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap().objects, MANY);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &thief.name, 0)
+            .unwrap()
+            .objects,
+        MANY
+    );
     assert_eq!(told(&scene, "hide"), [5_000, 5_000, 2_500]);
     assert_eq!(packs(&scene, &honest), 0);
     assert_eq!(rows(&scene), 0);
@@ -296,9 +318,16 @@ fn who_slept_while_another_did_the_last_part_tells_the_right_number() {
 #[test]
 fn what_was_done_to_its_end_is_not_taken_back_by_the_contrary() {
     let (scene, _other, honest, thief) = with_another(|vault, name| {
-        assert_eq!(vault.unhide(name).unwrap().objects, MANY);
+        assert_eq!(vault.unhide(Who::Folder, name).unwrap().objects, MANY);
     });
-    assert_eq!(scene.vault.hide(&thief.name, 0).unwrap().objects, MANY);
+    assert_eq!(
+        scene
+            .vault
+            .hide(Who::Folder, &thief.name, 0)
+            .unwrap()
+            .objects,
+        MANY
+    );
     assert_eq!(packs(&scene, &honest), MANY);
     assert_eq!(rows(&scene), 0);
 }
@@ -342,7 +371,7 @@ fn left_behind() -> (Scene, Principal, Principal) {
 fn what_is_shown_again_is_hidden_no_further() {
     let (scene, honest, thief) = left_behind();
     // That alone is something that was done.
-    let shown = scene.vault.unhide(&thief.name).unwrap();
+    let shown = scene.vault.unhide(Who::Folder, &thief.name).unwrap();
     assert_eq!((shown.objects, shown.others, shown.found), (0, 1, true));
     assert_eq!(scene.vault.go_on().unwrap(), 0);
     assert_eq!(packs(&scene, &honest), MANY);
@@ -364,12 +393,12 @@ fn who_slept_until_an_act_was_taken_back_hears_that_as_well() {
     let other = scene.beside();
     let (vault, name) = (other.vault.clone(), thief.name.clone());
     let unhide: Happens = Box::new(move || {
-        assert_eq!(vault.unhide(&name).unwrap().objects, 5_000);
+        assert_eq!(vault.unhide(Who::Folder, &name).unwrap().objects, 5_000);
         age(&vault);
         assert_eq!(vault.go_on().unwrap(), 0);
     });
     *interruption.lock() = Some((1, unhide));
-    let hidden = scene.vault.hide(&thief.name, 0);
+    let hidden = scene.vault.hide(Who::Folder, &thief.name, 0);
     let Err(Error::TakenBack { deed, objects }) = hidden else {
         panic!("{hidden:?}");
     };
@@ -387,7 +416,8 @@ fn who_goes_on_with_an_act_of_another_leaves_it_to_him_to_see_that_it_was_taken_
     age(&scene.vault);
     let other = scene.beside();
     let (vault, name) = (other.vault.clone(), thief.name.clone());
-    let unhide: Happens = Box::new(move || assert_eq!(vault.unhide(&name).unwrap().objects, 5_000));
+    let unhide: Happens =
+        Box::new(move || assert_eq!(vault.unhide(Who::Folder, &name).unwrap().objects, 5_000));
     *interruption.lock() = Some((1, unhide));
     assert_eq!(scene.vault.go_on().unwrap(), 1);
     assert!(interruption.lock().is_none());
@@ -406,11 +436,11 @@ fn who_is_taken_back_hears_that_and_no_number_of_another_act() {
     let (vault, name) = (other.vault.clone(), thief.name.clone());
     let unhide: Happens = Box::new(move || {
         left.store(1, Ordering::Relaxed);
-        assert!(vault.unhide(&name).is_err());
+        assert!(vault.unhide(Who::Folder, &name).is_err());
         left.store(u64::MAX, Ordering::Relaxed);
     });
     *interruption.lock() = Some((2, unhide));
-    let hidden = scene.vault.hide(&thief.name, 0);
+    let hidden = scene.vault.hide(Who::Folder, &thief.name, 0);
     let Err(Error::TakenBack { deed, objects }) = hidden else {
         panic!("{hidden:?}");
     };
@@ -432,7 +462,7 @@ fn who_stops_leaves_the_rest_to_others() {
     let vault = scene.vault.clone();
     let stop: Happens = Box::new(move || vault.end_jobs());
     *interruption.lock() = Some((1, stop));
-    let hidden = scene.vault.hide(&thief.name, 0);
+    let hidden = scene.vault.hide(Who::Folder, &thief.name, 0);
     let Err(Error::Stopping { objects }) = hidden else {
         panic!("{hidden:?}");
     };

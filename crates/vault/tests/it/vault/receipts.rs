@@ -11,6 +11,7 @@ pub(crate) mod shares;
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::purge::Hold;
@@ -142,7 +143,13 @@ pub(crate) fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_name
     for name in world.files.clone() {
         world.remove(name);
         assert_eq!(world.missing(), [(1, vec![name])]);
-        assert!(world.scene.vault.undelete_one(&repository(), name).unwrap());
+        assert!(
+            world
+                .scene
+                .vault
+                .undelete_one(Who::Folder, &repository(), name)
+                .unwrap()
+        );
         assert_eq!(world.missing(), [(0, Vec::new())]);
     }
     // All at once, and back by one act.
@@ -154,13 +161,21 @@ pub(crate) fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_name
     world
         .scene
         .vault
-        .undelete(&repository(), by, None, None)
+        .undelete(Who::Folder, &repository(), by, None, None)
         .unwrap();
     assert_eq!(world.missing(), [(0, Vec::new())]);
     // Hidden is not here; and the newest snapshot is told of, whatever became of it.
-    world.scene.vault.hide(&world.append.name, 0).unwrap();
+    world
+        .scene
+        .vault
+        .hide(Who::Folder, &world.append.name, 0)
+        .unwrap();
     assert_eq!(world.missing()[0].0, 4);
-    world.scene.vault.unhide(&world.append.name).unwrap();
+    world
+        .scene
+        .vault
+        .unhide(Who::Folder, &world.append.name)
+        .unwrap();
     assert_eq!(world.missing(), [(0, Vec::new())]);
     // A key that waits is here; but where no other one is live, nothing opens.
     let key = world.files[0];
@@ -170,7 +185,13 @@ pub(crate) fn a_snapshot_is_whole_while_everything_is_here_that_its_receipt_name
         .put_as(&world.append, key, &key_file(1))
         .unwrap();
     assert_eq!(world.missing(), [(1, vec![key])]);
-    assert!(world.scene.vault.admit_key(&repository(), key).unwrap());
+    assert!(
+        world
+            .scene
+            .vault
+            .admit_key(Who::Folder, &repository(), key)
+            .unwrap()
+    );
     assert_eq!(world.missing(), [(0, Vec::new())]);
     world.remove(world.snapshot);
     assert_eq!(world.missing(), [(1, vec![world.snapshot])]);
@@ -293,9 +314,19 @@ fn lying_receipts_only_make_the_vault_keep_more_and_the_quota_bounds_it() {
     world.remove(other_junk);
     scene.pass(4 * HOUR_MS);
     assert_eq!(world.purge(), (1, 4));
-    assert!(scene.vault.undelete_one(&repository(), junk).unwrap());
+    assert!(
+        scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), junk)
+            .unwrap()
+    );
     for name in &world.files {
-        assert!(scene.vault.undelete_one(&repository(), *name).unwrap());
+        assert!(
+            scene
+                .vault
+                .undelete_one(Who::Folder, &repository(), *name)
+                .unwrap()
+        );
     }
     assert_eq!(scene.read(append, View::Now, junk).unwrap(), b"junk");
     let after = &scene.vault.repositories().unwrap()[0];
@@ -303,7 +334,7 @@ fn lying_receipts_only_make_the_vault_keep_more_and_the_quota_bounds_it() {
     // What is kept counts, and the quota holds for receipts too.
     scene
         .vault
-        .set_quota(&repository(), Some(after.bytes))
+        .set_quota(Who::Folder, &repository(), Some(after.bytes))
         .unwrap();
     let more = other.receipt(junk, None, first(&needs(&[pack_of(7)], CONFIG)));
     let refused = other.send(scene, &thief, &more);
@@ -337,8 +368,18 @@ pub(crate) fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_g
         matches!(refused, Err(Error::OtherClient { .. })),
         "{refused:?}"
     );
-    assert!(scene.vault.forget_client_key(&world.append.name).unwrap());
-    assert!(!scene.vault.forget_client_key(&world.append.name).unwrap());
+    assert!(
+        scene
+            .vault
+            .forget_client_key(Who::Folder, &world.append.name)
+            .unwrap()
+    );
+    assert!(
+        !scene
+            .vault
+            .forget_client_key(Who::Folder, &world.append.name)
+            .unwrap()
+    );
     other.send(scene, &world.append, &receipt).unwrap();
     assert_eq!(scene.acts("client-key").len(), 2);
     assert_eq!(scene.acts("client-key-forgotten").len(), 1);
@@ -366,7 +407,7 @@ fn a_token_that_was_revoked_while_it_sent_a_known_receipt_leaves_no_leaf_and_bin
         let mut upload = begun.unwrap();
         upload.write(&request).unwrap();
         if revokes {
-            scene.vault.revoke_token(&who.name).unwrap();
+            scene.vault.revoke_token(Who::Folder, &who.name).unwrap();
         }
         accept(upload)
     };
@@ -563,7 +604,9 @@ pub(crate) fn receipts_and_objects_share_one_quota() {
     // With room for one object more.
     let there = vault.repositories().unwrap()[0].objects;
     let quota = counted_bytes(there + 1, before) + 8_000;
-    vault.set_quota(&repository(), Some(quota)).unwrap();
+    vault
+        .set_quota(Who::Folder, &repository(), Some(quota))
+        .unwrap();
     world.send_first();
     let receipts = held() - before;
     assert!((100..8_000).contains(&receipts), "{receipts}");

@@ -2,6 +2,7 @@
 
 use strongroom_model::FileType;
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::purge::Tombstones;
 use strongroom_vault::rules::refusals::Reason;
@@ -57,7 +58,10 @@ fn a_deletion_that_is_refused_a_hundred_times_is_two_leaves() {
 #[test]
 fn a_stranger_cannot_write_names_of_his_own_into_the_log() {
     let scene = Scene::new();
-    scene.vault.add_repository(&repository()).unwrap();
+    scene
+        .vault
+        .add_repository(Who::Folder, &repository())
+        .unwrap();
     let invented = "some/name".parse().unwrap();
     for path in [&invented, &repository()] {
         scene.vault.note_no_token(Some(path));
@@ -111,9 +115,9 @@ fn what_is_wrong_with_a_token_is_in_the_log_and_not_in_the_answer() {
         expires_in_ms: Some(HOUR_MS),
         ..new_token(Right::Read)
     };
-    let short = scene.vault.create_token(&new).unwrap();
-    let ended = scene.vault.create_token(&new).unwrap();
-    scene.vault.revoke_token(&ended.name).unwrap();
+    let short = scene.vault.create_token(Who::Folder, &new).unwrap();
+    let ended = scene.vault.create_token(Who::Folder, &new).unwrap();
+    scene.vault.revoke_token(Who::Folder, &ended.name).unwrap();
     let forged = format!("{}x", short.reveal());
     let answers: Vec<String> = [ended.reveal(), &forged, "srt-a-b", ""]
         .into_iter()

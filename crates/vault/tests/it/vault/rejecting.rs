@@ -2,6 +2,7 @@
 //! waits.
 
 use strongroom_model::FileType;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS};
 use strongroom_vault::rules::right::Right;
@@ -28,14 +29,21 @@ pub(crate) fn a_key_that_waits_is_rejected_by_a_deletion_and_waits_again_when_th
         assert!(!keys.contains(&waiting));
     }
     // Neither an undelete nor another POST lets it in.
-    let undone = scene.vault.undelete(&repository(), None, None, None);
+    let undone = scene
+        .vault
+        .undelete(Who::Folder, &repository(), None, None, None);
     assert_eq!(undone.unwrap(), 1);
     assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
     scene
         .vault
         .remove(&maintain, &repository(), waiting)
         .unwrap();
-    assert!(scene.vault.undelete_one(&repository(), waiting).unwrap());
+    assert!(
+        scene
+            .vault
+            .undelete_one(Who::Folder, &repository(), waiting)
+            .unwrap()
+    );
     assert_eq!(scene.vault.pending_keys(&repository()).unwrap(), [waiting]);
     scene
         .vault
@@ -70,7 +78,7 @@ pub(crate) fn a_rejected_key_is_taken_back_by_when_it_was_rejected_and_not_by_wh
     let undelete = |since_ms, until_ms| {
         let undone = scene
             .vault
-            .undelete(&repository(), None, since_ms, until_ms);
+            .undelete(Who::Folder, &repository(), None, since_ms, until_ms);
         undone.unwrap()
     };
     assert_eq!(undelete(None, Some(between_ms)), 0);
@@ -94,6 +102,11 @@ pub(crate) fn a_key_that_was_removed_comes_back_by_a_post_only_as_one_that_waits
     let before = scene.vault.as_of(before_ms).unwrap();
     assert_eq!(scene.list(&append, before, FileType::Keys), [first]);
     assert!(scene.vault.tallies_agree().unwrap());
-    assert!(scene.vault.admit_key(&repository(), first).unwrap());
+    assert!(
+        scene
+            .vault
+            .admit_key(Who::Folder, &repository(), first)
+            .unwrap()
+    );
     assert_eq!(scene.list(&append, View::Now, FileType::Keys), [first]);
 }

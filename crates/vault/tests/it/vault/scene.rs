@@ -18,6 +18,7 @@ use strongroom_testkit::FaultyBodies;
 use strongroom_vault::database::migrations::migrate;
 use strongroom_vault::database::sqlite::Sqlite;
 use strongroom_vault::database::{Database, Transaction};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::leaves;
 use strongroom_vault::records::objects::View;
@@ -215,7 +216,7 @@ impl Scene {
 
     /// Makes a token, and uses it.
     pub(crate) fn admit(&self, new: &NewToken) -> Principal {
-        let text = self.vault.create_token(new).unwrap();
+        let text = self.vault.create_token(Who::Folder, new).unwrap();
         self.vault.authenticate(text.reveal()).unwrap()
     }
 
@@ -330,7 +331,8 @@ impl Scene {
 
     /// Agrees to the purge of whatever there is by now, as somebody does who has looked at it.
     pub(crate) fn agree(&self) -> Result<bool> {
-        self.vault.agree_to_purge(&repository(), self.tombstones())
+        self.vault
+            .agree_to_purge(Who::Folder, &repository(), self.tombstones())
     }
 
     /// What somebody sees who looks at the tombstones.

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType};
 use strongroom_testkit::{Fault, Op, Rule};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use strongroom_vault::rules::right::Right;
@@ -193,7 +194,7 @@ pub(crate) fn what_is_deleted_hidden_or_pending_must_be_restorable_and_is_read_t
         .vault
         .remove(&maintain, &repository(), deleted)
         .unwrap();
-    scene.vault.hide(&thief.name, 0).unwrap();
+    scene.vault.hide(Who::Folder, &thief.name, 0).unwrap();
     for name in [deleted, hidden, pending] {
         scene.damage(name, |bytes| bytes[0] ^= 1);
     }

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use strongroom_model::{FileName, FileType, Id};
 use strongroom_testkit::{Fault, Gate, Op, Rule};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::SHORT_BYTES;
@@ -166,7 +167,10 @@ fn where_too_many_wait_the_next_ones_are_told_to_ask_again() {
     assert!((80..=350).contains(&refused), "{refused} of 600");
     assert!(!outcomes.lock().contains(&true));
     // What needs no storage goes past.
-    scene.vault.create_token(&new_token(Right::Read)).unwrap();
+    scene
+        .vault
+        .create_token(Who::Folder, &new_token(Right::Read))
+        .unwrap();
     gate.open();
     while outcomes.lock().len() < 600 {
         thread::yield_now();

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use strongroom_ledger::audit;
 use strongroom_model::{FileName, FileType};
 use strongroom_vault::Result;
+use strongroom_vault::people;
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::rules::clock::{Reading, SECOND_MS};
 use strongroom_vault::rules::life::State;
@@ -163,7 +164,10 @@ impl Play {
                     wall_ms: Some(self.world.clocks.lock().wall_ms),
                     ..Seen::default()
                 };
-                self.world.vault().confirm_clock(seen).unwrap();
+                self.world
+                    .vault()
+                    .confirm_clock(people::Who::Folder, seen)
+                    .unwrap();
             }
             Act::Reopen => self.reopen(),
             Act::Rot(repository, number, rot) => self.rot(*repository, *number, *rot),
@@ -242,42 +246,54 @@ impl Play {
                 let since = mark(&self.model, since).map(|(recorded_ms, _)| recorded_ms + 1);
                 let until = mark(&self.model, until).map(|(recorded_ms, _)| recorded_ms);
                 let path = path(repository);
-                let count = vault.undelete(&path, by.map(token), since, until);
+                let count = vault.undelete(people::Who::Folder, &path, by.map(token), since, until);
                 count.map(Reply::Count)
             }
             Act::UndeleteOne(repository, number) => vault
-                .undelete_one(&path(repository), file(number).0)
+                .undelete_one(people::Who::Folder, &path(repository), file(number).0)
                 .map(Reply::Is),
             Act::Hide(who, since) => {
                 let since = mark(&self.model, since).map_or(0, |(recorded_ms, _)| recorded_ms + 1);
-                let hiding = vault.hide(token(who), since);
+                let hiding = vault.hide(people::Who::Folder, token(who), since);
                 hiding.map(|hiding| Reply::Count(hiding.objects))
             }
             Act::Unhide(who) => {
-                let hiding = vault.unhide(token(who));
+                let hiding = vault.unhide(people::Who::Folder, token(who));
                 hiding.map(|hiding| Reply::Count(hiding.objects))
             }
             Act::Admit(repository, number) => vault
-                .admit_key(&path(repository), file(number).0)
+                .admit_key(people::Who::Folder, &path(repository), file(number).0)
                 .map(Reply::Is),
-            Act::Revoke(who) => done(vault.revoke_token(token(who))),
-            Act::Forget(who) => vault.forget_client_key(token(who)).map(Reply::Is),
+            Act::Revoke(who) => done(vault.revoke_token(people::Who::Folder, token(who))),
+            Act::Forget(who) => vault
+                .forget_client_key(people::Who::Folder, token(who))
+                .map(Reply::Is),
             Act::Agree(repository) => {
                 // Whatever there is by now was looked at.
                 let path = path(repository);
                 let overviews = vault.overviews().unwrap();
                 let mut found = overviews.iter().filter(|is| is.repository.path == path);
                 let looked_at = found.next().map(|is| is.tombstones).unwrap_or_default();
-                done(vault.agree_to_purge(&path, looked_at).map(drop))
+                done(
+                    vault
+                        .agree_to_purge(people::Who::Folder, &path, looked_at)
+                        .map(drop),
+                )
             }
-            Act::Quota(repository, bytes) => done(vault.set_quota(&path(repository), bytes)),
+            Act::Quota(repository, bytes) => {
+                done(vault.set_quota(people::Who::Folder, &path(repository), bytes))
+            }
             Act::Raise(repository) => {
                 let keeping = self.model.keeping(repository);
                 let longer = Longer {
                     retention_ms: Some(keeping.retention_ms),
                     grace_ms: Some(keeping.grace_ms),
                 };
-                done(vault.keep_longer(&path(repository), longer).map(drop))
+                done(
+                    vault
+                        .keep_longer(people::Who::Folder, &path(repository), longer)
+                        .map(drop),
+                )
             }
             Act::DropLocks => vault.drop_old_locks().map(Reply::Count),
             _ => unreachable!("{act:?} is no request"),

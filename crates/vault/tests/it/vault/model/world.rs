@@ -11,6 +11,7 @@ use strongroom_model::{FileName, FileType, RepositoryPath};
 use strongroom_store::local::LocalBodies;
 use strongroom_testkit::{Fault, FaultyBodies, Op, Rule};
 use strongroom_vault::database::migrations::migrate;
+use strongroom_vault::people;
 use strongroom_vault::publication::{LogFolder, Publisher};
 use strongroom_vault::records::SCHEMA;
 use strongroom_vault::records::leaves;
@@ -175,7 +176,10 @@ impl World {
             daily_bytes,
             daily_objects,
         };
-        let text = self.vault().create_token(&new).unwrap();
+        let text = self
+            .vault()
+            .create_token(people::Who::Folder, &new)
+            .unwrap();
         self.texts.retain(|(of, _)| *of != who);
         self.texts.push((who, text.reveal().to_owned()));
         text.name

@@ -3,6 +3,7 @@
 
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs, Receipt};
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::clock::HOUR_MS;
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
@@ -193,7 +194,11 @@ fn who_names_too_little_waits_for_the_deletion_besides() {
     assert_eq!(world.purge(), (0, 0));
     for name in pruned.old {
         let vault = &world.scene.vault;
-        assert!(vault.undelete_one(&super::repository(), name).unwrap());
+        assert!(
+            vault
+                .undelete_one(Who::Folder, &super::repository(), name)
+                .unwrap()
+        );
     }
     pruned.pass(10);
     assert_eq!(world.purge(), (0, 0));
@@ -270,7 +275,7 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
     let later_ms = vault.now().recorded_ms;
     pruned.remove_old();
     let hide = |since_ms: i64| {
-        let hiding = vault.hide(&stolen.name, since_ms).unwrap();
+        let hiding = vault.hide(Who::Folder, &stolen.name, since_ms).unwrap();
         (hiding.objects, hiding.others, hiding.found)
     };
     // It has said nothing since.
@@ -281,9 +286,9 @@ pub(crate) fn what_a_stolen_token_has_said_takes_no_place_once_it_is_hidden() {
     assert_eq!(hide(later_ms), (0, 0, false));
     pruned.pass(10);
     assert_eq!((world.purge(), pruned.replaced()), ((0, 2), 0));
-    let shown = vault.unhide(&stolen.name).unwrap();
+    let shown = vault.unhide(Who::Folder, &stolen.name).unwrap();
     assert_eq!((shown.objects, shown.others, shown.found), (0, 1, true));
-    assert!(!vault.unhide(&stolen.name).unwrap().found);
+    assert!(!vault.unhide(Who::Folder, &stolen.name).unwrap().found);
     assert_eq!((world.purge(), pruned.replaced()), ((2, 0), 1));
 }
 

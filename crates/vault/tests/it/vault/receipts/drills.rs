@@ -2,6 +2,7 @@
 
 use strongroom_model::attack::{SignedDrill, Verdict};
 use strongroom_vault::Error;
+use strongroom_vault::people::Who;
 use strongroom_vault::rules::right::Right;
 
 use crate::signing::Client;
@@ -16,7 +17,10 @@ fn a_token_that_was_revoked_while_it_sent_a_statement_leaves_no_leaf_and_binds_n
     let key = sent["key"].as_str().unwrap();
     let drill: SignedDrill = serde_json::from_value(sent["drill"].clone()).unwrap();
     let take = |who| scene.vault.take_drill(who, &repository(), key, &drill);
-    scene.vault.revoke_token(&reporter.name).unwrap();
+    scene
+        .vault
+        .revoke_token(Who::Folder, &reporter.name)
+        .unwrap();
     let refused = take(&reporter);
     assert!(matches!(refused, Err(Error::Unauthorized)), "{refused:?}");
     assert_eq!(scene.acts("drill").len(), 0);

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{FileName, FileType, Id, Needs};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::Key;
 use strongroom_vault::records::{needs as rows, receipts};
 use strongroom_vault::rules::right::Right;
@@ -86,7 +87,11 @@ fn follow(steps: &[Step]) -> Result<(), TestCaseError> {
             }
             Step::Undelete(pack) => {
                 let name = pack_of(*pack);
-                if scene.vault.undelete_one(&repository(), name).unwrap() {
+                if scene
+                    .vault
+                    .undelete_one(Who::Folder, &repository(), name)
+                    .unwrap()
+                {
                     live.insert(name, true);
                 }
             }

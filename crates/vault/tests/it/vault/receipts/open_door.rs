@@ -1,6 +1,7 @@
 //! Nothing opens without a key, and a snapshot that nothing opens is not whole.
 
 use strongroom_model::FileType;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 
 use super::World;
@@ -31,7 +32,9 @@ fn a_snapshot_whose_only_key_was_made_to_wait_is_not_whole_until_that_is_taken_b
     assert!(!is_whole());
 
     let undelete = |by: &str| {
-        let undone = scene.vault.undelete(&repository(), Some(by), None, None);
+        let undone = scene
+            .vault
+            .undelete(Who::Folder, &repository(), Some(by), None, None);
         undone.unwrap()
     };
     assert_eq!(undelete(&world.append.name), 0);
@@ -59,18 +62,22 @@ fn a_key_that_waits_is_let_in_by_no_undelete_but_that_of_whoever_had_it_deleted(
     let keys = || scene.list(&world.append, View::Now, FileType::Keys);
     let by = Some(world.maintain.name.as_str());
     // Who names nobody does not say it of this one, and who names another time neither.
-    let all = scene.vault.undelete(&repository(), None, None, None);
+    let all = scene
+        .vault
+        .undelete(Who::Folder, &repository(), None, None, None);
     assert_eq!((all.unwrap(), keys()), (1, Vec::new()));
     let earlier = scene
         .vault
-        .undelete(&repository(), by, None, Some(before_ms));
+        .undelete(Who::Folder, &repository(), by, None, Some(before_ms));
     assert_eq!((earlier.unwrap(), keys()), (0, Vec::new()));
     let since = scene
         .vault
-        .undelete(&repository(), by, Some(before_ms), None);
+        .undelete(Who::Folder, &repository(), by, Some(before_ms), None);
     assert_eq!((since.unwrap(), keys()), (1, vec![key]));
     // Once it was let in, it is as any other.
-    let again = scene.vault.undelete(&repository(), by, None, None);
+    let again = scene
+        .vault
+        .undelete(Who::Folder, &repository(), by, None, None);
     assert_eq!(again.unwrap(), 0);
     assert_eq!(
         scene.vault.pending_keys(&repository()).unwrap(),

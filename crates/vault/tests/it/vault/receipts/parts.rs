@@ -9,6 +9,7 @@ use std::time::Duration;
 use strongroom_model::receipt::NeedsChange;
 use strongroom_model::{Id, Needs, Receipt};
 use strongroom_vault::database::{Row, Transaction};
+use strongroom_vault::people::Who;
 use strongroom_vault::records::{coming, needs};
 use strongroom_vault::vault::ReceiptTaken;
 use strongroom_vault::{Error, Result, Vault};
@@ -290,7 +291,11 @@ fn what_is_refused_in_the_end_leaves_nothing() {
     let before = world.rows();
     let other = within(&pair, || scene.beside());
     let vault = other.vault.clone();
-    let fill: Happens = Box::new(move || vault.set_quota(&repository(), Some(1)).unwrap());
+    let fill: Happens = Box::new(move || {
+        vault
+            .set_quota(Who::Folder, &repository(), Some(1))
+            .unwrap()
+    });
     *interruption.lock() = Some((4, fill));
     let refused = world.client.send(scene, append, &adds);
     assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");

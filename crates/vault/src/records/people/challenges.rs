@@ -1,0 +1,144 @@
+//! What browsers were asked to sign.
+
+use strongroom_access::OperatorId;
+use strongroom_model::Id;
+
+use crate::Result;
+use crate::database::{Transaction, Value};
+use crate::records::people::digest;
+use crate::records::{damaged, unsigned};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To sign in.
+    SignIn,
+    /// To enrol a passkey.
+    Enrol,
+    /// To show that one is there, for an act that takes it.
+    Show,
+    /// To say yes to an operation.
+    Yes,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// What for.
+    pub purpose: Purpose,
+    /// Of whom; of whoever is there, where that is to sign in.
+    pub operator: Option<OperatorId>,
+    /// The operation that is agreed to, or the SHA-256 of the act that a passkey is shown for.
+    pub subject: Option<Id>,
+    /// Random bytes in the challenge.
+    pub nonce: Option<[u8; 32]>,
+    /// What the answer is compared with.
+    pub state: String,
+    /// When, by vault time.
+    pub made_ms: i64,
+}
+
+/// The most that are open; the oldest goes where another one comes.
+const MOST: i64 = 10_000;
+
+impl Purpose {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign-in",
+            Self::Enrol => "enrol",
+            Self::Show => "show",
+            Self::Yes => "yes",
+        }
+    }
+
+    fn of_word(word: &str) -> Result<Self> {
+        [Self::SignIn, Self::Enrol, Self::Show, Self::Yes]
+            .into_iter()
+            .find(|purpose| purpose.word() == word)
+            .ok_or_else(|| damaged("a challenge is for nothing"))
+    }
+}
+
+/// Keeps a challenge, by the SHA-256 of what its answer names it by.
+///
+/// # Errors
+/// Those of the database.
+pub fn insert(
+    transaction: &mut dyn Transaction,
+    handle: &[u8; 32],
+    challenge: &Challenge,
+) -> Result<()> {
+    let count = "SELECT COUNT(*) FROM challenge";
+    if transaction.first(count, &[], |row| row.int(0))? >= Some(MOST) {
+        let oldest = "DELETE FROM challenge WHERE digest IN \
+                      (SELECT digest FROM challenge ORDER BY made_ms LIMIT 1)";
+        transaction.execute(oldest, &[])?;
+    }
+    let statement = "INSERT INTO challenge (digest, purpose, operator, operation, nonce, state, \
+                     made_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let subject = challenge.subject.as_ref().map(Id::as_bytes);
+    let values = [
+        Value::Bytes(handle),
+        Value::Text(challenge.purpose.word()),
+        challenge
+            .operator
+            .map_or(Value::Null, |operator| Value::Int(operator.0)),
+        subject.map_or(Value::Null, |id| Value::Bytes(id)),
+        match &challenge.nonce {
+            Some(nonce) => Value::Bytes(nonce),
+            None => Value::Null,
+        },
+        Value::Text(&challenge.state),
+        Value::Int(challenge.made_ms),
+    ];
+    transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Takes a challenge away and returns it: nobody answers it twice.
+///
+/// # Errors
+/// Those of the database.
+pub fn take(transaction: &mut dyn Transaction, handle: &[u8; 32]) -> Result<Option<Challenge>> {
+    let statement = "DELETE FROM challenge WHERE digest = $1 \
+                     RETURNING purpose, operator, operation, nonce, state, made_ms";
+    transaction.first(statement, &[Value::Bytes(handle)], |row| {
+        let has = |column: usize| -> Result<bool> { Ok(row.maybe_bytes(column)?.is_some()) };
+        Ok(Challenge {
+            purpose: Purpose::of_word(&row.text(0)?)?,
+            operator: row.maybe_int(1)?.map(OperatorId),
+            subject: match has(2)? {
+                true => Some(Id::from_bytes(digest(row, 2)?)),
+                false => None,
+            },
+            nonce: match has(3)? {
+                true => Some(digest(row, 3)?),
+                false => None,
+            },
+            state: row.text(4)?,
+            made_ms: row.int(5)?,
+        })
+    })
+}
+
+/// Removes those that were made before a moment of vault time.
+///
+/// # Errors
+/// Those of the database.
+pub fn sweep(transaction: &mut dyn Transaction, before_ms: i64) -> Result<u64> {
+    let statement = "DELETE FROM challenge WHERE made_ms < $1";
+    transaction.execute(statement, &[Value::Int(before_ms)])
+}
+
+/// How many there are.
+///
+/// # Errors
+/// Those of the database.
+pub fn count(transaction: &mut dyn Transaction) -> Result<u64> {
+    let count = "SELECT COUNT(*) FROM challenge";
+    unsigned(
+        transaction
+            .first(count, &[], |row| row.int(0))?
+            .unwrap_or_default(),
+    )
+}

@@ -1,0 +1,6 @@
+//! People at a vault, with a passkey in software.
+
+mod attacks;
+mod device;
+mod scene;
+mod stories;
