@@ -11,6 +11,7 @@
 )]
 
 pub mod bodies;
+pub mod browser;
 pub mod bucket;
 pub mod ceph;
 pub mod cheap;
@@ -28,6 +29,7 @@ mod starting;
 pub mod tree;
 
 pub use bodies::bodies_contract;
+pub use browser::{Authenticator, Browser, Cookie, Credential, Passkeys, Scheme, Violation};
 pub use bucket::{Bucket, BucketVersion, Tried};
 pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;

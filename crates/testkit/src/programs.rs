@@ -49,11 +49,26 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Where `cargo xtask setup` leaves what is not installed, and tests what is made once.
 pub(crate) fn tools() -> PathBuf {
+    target().join("tools")
+}
+
+/// The folder of builds.
+pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(target)
-        .join("tools")
+}
+
+/// The script of axe-core, which judges pages.
+pub(crate) fn axe_core() -> PathBuf {
+    let fetched = tools().join("axe-core-4.14.1/package/axe.min.js");
+    std::env::var_os("STRONGROOM_TEST_AXE_CORE")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain([fetched])
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| missing("axe-core 4.14.1"))
 }
 
 fn restic(version: &str, variable: &str) -> PathBuf {
