@@ -18,11 +18,16 @@ mod elements;
 mod looks;
 mod sound;
 
+use std::ffi::OsStr;
 use std::fmt::Display;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use data_encoding::BASE64;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -32,6 +37,7 @@ use crate::browser::driver::{Driver, Refused, as_text};
 use crate::browser::elements::PATIENCE;
 use crate::browser::looks::Looks;
 pub use crate::browser::looks::Scheme;
+use crate::programs::program;
 
 /// So much of a page's text is shown where something fails.
 const SHOWN_CHARACTERS: usize = 2000;
@@ -77,8 +83,17 @@ impl Browser {
         Self::start_with(&[])
     }
 
-    /// Starts one with more arguments, such as `--ignore-certificate-errors-spki-list=…` for a
-    /// certificate of the test's own.
+    /// Starts one that trusts a certificate of the test's own, a file in PEM, whatever names it is for;
+    /// so that names that end in `.test` can be reached over TLS.
+    ///
+    /// # Panics
+    /// As [`Browser::start`], and where openssl cannot read it.
+    pub fn start_trusting(certificate: &Path) -> Self {
+        let key = key_hash(certificate);
+        Self::start_with(&[&format!("--ignore-certificate-errors-spki-list={key}")])
+    }
+
+    /// Starts one with more arguments of chromium's.
     ///
     /// # Panics
     /// As [`Browser::start`].
@@ -105,11 +120,12 @@ impl Browser {
     /// Opens a page, and waits until it has loaded.
     ///
     /// # Panics
-    /// Where nobody answers; an answer of any status is a page.
+    /// Where nobody answers, or with a certificate that is not trusted; an answer of any status is a
+    /// page.
     #[track_caller]
     pub fn goto(&self, url: &str) {
         let answer = self.driver.post("/url", &json!({"url": url}));
-        self.done(&format!("Opening {url}"), answer);
+        self.loaded(&format!("Opening {url}"), answer);
     }
 
     /// Loads the page anew.
@@ -118,7 +134,7 @@ impl Browser {
     /// Where nobody answers.
     #[track_caller]
     pub fn reload(&self) {
-        self.done("Reloading", self.driver.post("/refresh", &json!({})));
+        self.loaded("Reloading", self.driver.post("/refresh", &json!({})));
     }
 
     /// Goes to the page before.
@@ -127,7 +143,7 @@ impl Browser {
     /// Where nobody answers.
     #[track_caller]
     pub fn back(&self) {
-        self.done("Going back", self.driver.post("/back", &json!({})));
+        self.loaded("Going back", self.driver.post("/back", &json!({})));
     }
 
     /// The page's URL.
@@ -306,6 +322,16 @@ impl Browser {
         self.try_execute(script, json!([]))
     }
 
+    /// The end of a navigation, which has to lead to a page that is not chromium's own.
+    #[track_caller]
+    fn loaded(&self, what: &str, answer: Result<Value, Refused>) {
+        self.done(what, answer);
+        let place = self.done(what, self.driver.evaluate("location.href", None));
+        if as_text(Some(&place)).starts_with("chrome-error:") {
+            self.fail(what, "chromium shows an error of its own instead");
+        }
+    }
+
     #[track_caller]
     fn done<T>(&self, what: &str, answer: Result<T, Refused>) -> T {
         match answer {
@@ -382,4 +408,28 @@ impl Cookie {
         }
         json!({"cookie": cookie})
     }
+}
+
+/// How chromium names the key of a certificate: the SHA-256 of it, in base64.
+fn key_hash(certificate: &Path) -> String {
+    let folder = tempfile::tempdir().expect("a folder of its own");
+    let (pem, der) = (folder.path().join("pem"), folder.path().join("der"));
+    let openssl = |arguments: &[&OsStr]| {
+        let output = Command::new(program("openssl")).args(arguments).output();
+        let output = output.expect("it can be started");
+        assert!(
+            output.status.success(),
+            "{}: {output:?}",
+            certificate.display()
+        );
+        output.stdout
+    };
+    let x509 = ["x509", "-noout", "-pubkey", "-in"].map(OsStr::new);
+    let key = openssl(&[&x509[..], &[certificate.as_os_str()]].concat());
+    fs::write(&pem, key).expect("the key is written");
+    let convert = ["pkey", "-pubin", "-outform", "DER", "-in"].map(OsStr::new);
+    let key = openssl(&[&convert[..], &[pem.as_os_str()]].concat());
+    fs::write(&der, key).expect("the key is written");
+    let digest = ["dgst", "-sha256", "-binary"].map(OsStr::new);
+    BASE64.encode(&openssl(&[&digest[..], &[der.as_os_str()]].concat()))
 }

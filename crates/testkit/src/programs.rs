@@ -1,4 +1,4 @@
-//! The real programs that tests judge with: restic in two versions, rclone, openssl.
+//! The real programs that tests judge with: restic in two versions, rclone, openssl and others.
 //!
 //! A missing program fails the test that needs it. It never skips it: a judge who was not there
 //! has acquitted nobody.
@@ -69,6 +69,17 @@ pub(crate) fn axe_core() -> PathBuf {
         .chain([fetched])
         .find(|path| path.is_file())
         .unwrap_or_else(|| missing("axe-core 4.14.1"))
+}
+
+/// A proxy: the one that a variable names, the one on PATH, or the one that `cargo xtask setup` has
+/// unpacked, which is at `path` in Debian's package.
+pub(crate) fn proxy_program(name: &str, path: &str, variable: &str) -> PathBuf {
+    let unpacked = tools().join("proxies").join(path);
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .or_else(|| find(name))
+        .or_else(|| unpacked.is_file().then_some(unpacked))
+        .unwrap_or_else(|| missing(name))
 }
 
 fn restic(version: &str, variable: &str) -> PathBuf {

@@ -1,17 +1,14 @@
 //! chromedriver and the chromium below it: started, spoken to, and ended with all that they
 //! started.
 //!
-//! chromedriver is killed when the thread ends that started it, and that one lives until
-//! chromedriver is gone: it dies with the test, however that dies. Chromium is led through a pipe,
-//! whose end it does not outlive. So neither is left behind by a test that is killed.
+//! chromedriver dies with the test, however that dies, and chromium is led through a pipe, whose end
+//! it does not outlive. So neither is left behind by a test that is killed.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +20,7 @@ use ureq::Agent;
 use ureq::http::{Method, Request};
 
 use crate::programs::program;
+use crate::starting::{start, wait_for};
 
 /// How long one command may take: chromedriver gives up a page that does not load, and a chromium
 /// that does not start, after less.
@@ -100,7 +98,11 @@ impl Driver {
         for name in ["home", "temporary", "profile"] {
             fs::create_dir(folder.path().join(name)).expect("a folder in it");
         }
-        let (child, port) = spawn(command(folder.path()));
+        let (mut child, lines) = start(command(folder.path()));
+        let port = wait_for(&mut child, &lines, "chromedriver", |line| {
+            let (_, port) = line.split_once(STARTED)?;
+            port.trim_end_matches('.').parse::<u16>().ok()
+        });
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -307,34 +309,6 @@ fn command(folder: &Path) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     command
-}
-
-/// Starts chromedriver in a thread that lives as long as it does, and returns its port.
-fn spawn(mut command: Command) -> (Child, u16) {
-    let (send_child, children) = mpsc::channel();
-    let (send_line, lines) = mpsc::channel();
-    thread::spawn(move || {
-        let mut child = command.spawn().expect("setpriv starts chromedriver");
-        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
-        let _ = send_child.send(child);
-        for line in stdout.lines().map_while(Result::ok) {
-            let _ = send_line.send(line);
-        }
-    });
-    let mut child = children.recv().expect("setpriv is here");
-    let mut said = String::new();
-    loop {
-        let Ok(line) = lines.recv_timeout(COMMAND_LIMIT) else {
-            let _ = child.kill();
-            let _ = child.wait();
-            panic!("chromedriver did not start; it said: {said}");
-        };
-        if let Some((_, port)) = line.split_once(STARTED) {
-            let port = port.trim_end_matches('.').parse();
-            return (child, port.expect("the number of a port"));
-        }
-        said.push_str(&line);
-    }
 }
 
 /// Whether a process runs that is of this group, or has this in its environment: what watches for

@@ -1,12 +1,14 @@
 //! Browsers: what they do with a page, and what they see that is wrong with one.
 
-mod pages;
+pub(crate) mod pages;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use strongroom_testkit::{Authenticator, Browser, Cookie, Passkeys, Scheme};
 
 use crate::browser::pages::PAGES;
@@ -303,12 +305,31 @@ fn each_browser_has_cookies_of_its_own_and_leaves_no_process_behind() {
     assert_eq!(running(&of_one), [0; 0]);
     assert_eq!(running(&of_other), of_other, "the other goes on");
     drop(authenticator);
-    // One that cannot say goodbye, as its driver is dead, ends all the same.
-    let driver = of_other[0];
-    let driver = rustix::process::Pid::from_raw(driver).unwrap();
-    rustix::process::kill_process(driver, rustix::process::Signal::KILL).unwrap();
-    drop(other);
-    assert_eq!(running(&of_other), [0; 0]);
+    // Where its driver is killed, as with a test that is, it ends by itself.
+    let name = |number: &i32| fs::read_to_string(format!("/proc/{number}/comm")).unwrap();
+    let driver = of_other
+        .iter()
+        .find(|number| name(number) == "chromedriver\n");
+    let driver = Pid::from_raw(*driver.unwrap()).unwrap();
+    kill_process(driver, Signal::KILL).unwrap();
+    let started = Instant::now();
+    while !running(&of_other).is_empty() {
+        assert!(started.elapsed() < SOON, "{:?}", running(&of_other));
+        thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_browser_outlives_the_thread_that_started_it_and_waits_no_longer_than_it_is_told() {
+    let browser = thread::spawn(Browser::start).join().unwrap();
+    browser.goto("about:blank");
+    browser.set_patience(Duration::from_millis(100));
+    let started = Instant::now();
+    let said = failure(|| browser.click("a"));
+    assert!(started.elapsed() >= Duration::from_millis(100));
+    assert!(said.contains("on about:blank: no such element"), "{said}");
+    let said = failure(|| browser.goto("http://other.example/"));
+    assert!(said.contains("ERR_NAME_NOT_RESOLVED"), "{said}");
 }
 
 /// Those of these processes that have not ended.

@@ -4,6 +4,7 @@
 
 mod browser;
 mod faulty;
+mod proxy;
 mod recording;
 mod site;
 mod tree;

@@ -29,7 +29,7 @@ const FORM: &str = "<!doctype html><html lang=en><head><meta charset=utf-8><titl
 </form><a href=/sound>Elsewhere</a></main></body></html>";
 
 /// One that enrols a passkey for a name, and signs in with it.
-const PASSKEYS: &str =
+pub(crate) const PASSKEYS: &str =
     "<!doctype html><html lang=en><head><meta charset=utf-8><title>Passkeys</title>
 <meta name=viewport content='width=device-width'><link rel=icon href='data:,'></head>
 <body><main><h1>Passkeys</h1><form>
