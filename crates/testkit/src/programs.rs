@@ -71,14 +71,17 @@ pub(crate) fn axe_core() -> PathBuf {
         .unwrap_or_else(|| missing("axe-core 4.14.1"))
 }
 
-/// A proxy: the one that a variable names, the one on PATH, or the one that `cargo xtask setup` has
-/// unpacked, which is at `path` in Debian's package.
+/// A proxy: the one that a variable names, the one on PATH or where Debian has what only root has
+/// there, or the one that `cargo xtask setup` has unpacked, which is at `path` in Debian's package.
 pub(crate) fn proxy_program(name: &str, path: &str, variable: &str) -> PathBuf {
     let unpacked = tools().join("proxies").join(path);
     std::env::var_os(variable)
         .map(PathBuf::from)
         .or_else(|| find(name))
-        .or_else(|| unpacked.is_file().then_some(unpacked))
+        .or_else(|| {
+            let installed = PathBuf::from("/usr/sbin").join(name);
+            [installed, unpacked].into_iter().find(|at| at.is_file())
+        })
         .unwrap_or_else(|| missing(name))
 }
 
