@@ -3,9 +3,12 @@
 //! On Debian, as root, it installs them; anywhere else it names exactly what is missing and how
 //! to get it. A missing program is a failure here, so that it can never become a skipped test.
 //! Two versions of restic are wanted side by side. The one that is not installed is unpacked
-//! beside the system, from Debian's own signed packages (see [`debian`]).
+//! beside the system, from Debian's own signed packages (see [`debian`]), and so are nginx and Caddy
+//! (see [`proxies`]).
 
+mod axe_core;
 mod debian;
+mod proxies;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -55,6 +58,13 @@ const PROGRAMS: &[Program] = &[
         "initdb",
         "postgresql",
         "a real database that several vaults share",
+    ),
+    // What it depends on brings letters along, DejaVu's.
+    program("chromium", "chromium", "opens a vault's pages as people do"),
+    program(
+        "chromedriver",
+        "chromium-driver",
+        "tells chromium what to do",
     ),
     program("borg", "borgbackup", "a peer in `cargo xtask bench`"),
     program("tar", "tar", "the one big file of `cargo xtask bench`"),
@@ -117,14 +127,17 @@ pub(crate) struct Restic {
 pub(crate) struct Programs {
     /// Every wanted restic, oldest first.
     pub(crate) restics: Vec<Restic>,
+    /// All others, each with the variable that names it.
+    others: Vec<(&'static str, PathBuf)>,
 }
 
 impl Programs {
     /// The environment by which the tests find them.
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
-        self.restics
-            .iter()
-            .map(|restic| (restic.variable, restic.path.as_path()))
+        let restics = self.restics.iter();
+        let restics = restics.map(|restic| (restic.variable, restic.path.as_path()));
+        let others = self.others.iter();
+        restics.chain(others.map(|(variable, path)| (*variable, path.as_path())))
     }
 }
 
@@ -134,8 +147,19 @@ pub(crate) fn run() -> Result<Programs> {
     problems.extend(cargo_tools().err().map(|error| format!("{error:#}")));
     let (restics, failures) = restics();
     problems.extend(failures);
+    let (mut others, failures) = proxies::find();
+    problems.extend(failures);
+    match axe_core::find() {
+        Ok(path) => others.push((axe_core::VARIABLE, path)),
+        Err(error) => problems.push(format!(
+            "axe-core {} (the judge of a vault's pages): set {} to the path of its axe.min.js, or \
+             have npm fetch it: `apt-get install npm` as root, or your system's package ({error:#})",
+            axe_core::VERSION,
+            axe_core::VARIABLE
+        )),
+    }
     if problems.is_empty() {
-        return Ok(Programs { restics });
+        return Ok(Programs { restics, others });
     }
     bail!(
         "The tests need what is not here:\n  {}",
@@ -201,7 +225,7 @@ fn install_packages() -> Vec<String> {
         return Vec::new();
     }
     let mut failure = String::new();
-    if debian::has_apt() && rustix::process::geteuid().is_root() {
+    if debian::can_install() {
         let packages: Vec<_> = missing().map(|program| program.package).collect();
         if let Err(error) = debian::install(&packages) {
             failure = format!(" ({error:#})");
@@ -228,7 +252,7 @@ fn restic(wanted: &WantedRestic) -> Result<PathBuf> {
             return Ok(path);
         }
     }
-    debian::unpack("restic", wanted.debian_release, &unpacked)?;
+    debian::unpack(&["restic"], wanted.debian_release, &unpacked)?;
     is_version(&unpacked.join(RESTIC), wanted.version).map(|()| unpacked.join(RESTIC))
 }
 

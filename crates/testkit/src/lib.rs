@@ -11,6 +11,7 @@
 )]
 
 pub mod bodies;
+pub mod browser;
 pub mod bucket;
 pub mod ceph;
 pub mod cheap;
@@ -22,12 +23,14 @@ pub mod gate;
 pub mod memory;
 pub mod postgres;
 pub mod programs;
+pub mod proxy;
 pub mod rclone;
 pub mod recording;
 mod starting;
 pub mod tree;
 
 pub use bodies::bodies_contract;
+pub use browser::{Authenticator, Browser, Cookie, Credential, Passkeys, Scheme, Violation};
 pub use bucket::{Bucket, BucketVersion, Tried};
 pub use ceph::{Ceph, CephAccount};
 pub use clock::TestClock;
@@ -36,5 +39,6 @@ pub use faulty::{Fault, FaultyBodies, FaultyStore, Op, Rule, Rules};
 pub use gate::Gate;
 pub use memory::MemoryStore;
 pub use postgres::PostgresServer;
+pub use proxy::Proxy;
 pub use rclone::RcloneServer;
 pub use recording::{Record, RecordingStore, Tally};

@@ -1,4 +1,4 @@
-//! The real programs that tests judge with: restic in two versions, rclone, openssl.
+//! The real programs that tests judge with: restic in two versions, rclone, openssl and others.
 //!
 //! A missing program fails the test that needs it. It never skips it: a judge who was not there
 //! has acquitted nobody.
@@ -49,11 +49,40 @@ pub fn program(name: &str) -> PathBuf {
 
 /// Where `cargo xtask setup` leaves what is not installed, and tests what is made once.
 pub(crate) fn tools() -> PathBuf {
+    target().join("tools")
+}
+
+/// The folder of builds.
+pub(crate) fn target() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
         .join(target)
-        .join("tools")
+}
+
+/// The script of axe-core, which judges pages.
+pub(crate) fn axe_core() -> PathBuf {
+    let fetched = tools().join("axe-core-4.14.1/package/axe.min.js");
+    std::env::var_os("STRONGROOM_TEST_AXE_CORE")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain([fetched])
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| missing("axe-core 4.14.1"))
+}
+
+/// A proxy: the one that a variable names, the one on PATH or where Debian has what only root has
+/// there, or the one that `cargo xtask setup` has unpacked, which is at `path` in Debian's package.
+pub(crate) fn proxy_program(name: &str, path: &str, variable: &str) -> PathBuf {
+    let unpacked = tools().join("proxies").join(path);
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .or_else(|| find(name))
+        .or_else(|| {
+            let installed = PathBuf::from("/usr/sbin").join(name);
+            [installed, unpacked].into_iter().find(|at| at.is_file())
+        })
+        .unwrap_or_else(|| missing(name))
 }
 
 fn restic(version: &str, variable: &str) -> PathBuf {

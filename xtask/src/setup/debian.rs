@@ -15,9 +15,9 @@ use crate::run::{capture, find_program, run as run_command};
 /// Debian's own keys, from its package debian-archive-keyring.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Whether packages can be installed here the Debian way.
-pub(super) fn has_apt() -> bool {
-    find_program("apt-get").is_some()
+/// Whether packages can be installed here the Debian way, by whoever runs this.
+pub(super) fn can_install() -> bool {
+    has_apt() && rustix::process::geteuid().is_root()
 }
 
 /// Installs packages; needs root.
@@ -30,8 +30,8 @@ pub(super) fn install(packages: &[&str]) -> Result<()> {
     )
 }
 
-/// Downloads a package of another Debian release and unpacks it into a folder; needs no root.
-pub(super) fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> {
+/// Downloads packages of a Debian release and unpacks them into a folder; needs no root.
+pub(super) fn unpack(packages: &[&str], release: &str, folder: &Path) -> Result<()> {
     if !is_debian() {
         bail!("This is not Debian");
     }
@@ -72,14 +72,34 @@ pub(super) fn unpack(package: &str, release: &str, folder: &Path) -> Result<()> 
     run_command(&mut apt(&["update"])).context(
         "If signatures could not be checked: `apt-get install debian-archive-keyring` as root",
     )?;
-    run_command(&mut apt(&["download", package]))?;
-    let archive = fs::read_dir(private.path())?
-        .filter_map(Result::ok)
+    run_command(&mut apt(&[&["download"], packages].concat()))?;
+    let files = fs::read_dir(private.path())?.filter_map(Result::ok);
+    let archives: Vec<_> = files
         .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get download left no package")?;
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect();
+    if archives.len() != packages.len() {
+        bail!("apt-get download left {archives:?}, not one for each of {packages:?}");
+    }
     fs::create_dir_all(folder)?;
-    run_command(Command::new("dpkg").arg("-x").args([&archive, folder]))
+    for archive in archives {
+        run_command(Command::new("dpkg").arg("-x").args([&archive, folder]))?;
+    }
+    Ok(())
+}
+
+/// The name of the Debian release that this machine runs; none where it runs another system.
+pub(super) fn release() -> Option<String> {
+    let told = fs::read_to_string("/etc/os-release").ok()?;
+    is_debian().then(|| named_release(&told).map(str::to_owned))?
+}
+
+/// What `/etc/os-release` calls the release.
+fn named_release(told: &str) -> Option<&str> {
+    let name = told
+        .lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))?;
+    Some(name.trim_matches('"')).filter(|name| !name.is_empty())
 }
 
 fn apt_get() -> Command {
@@ -87,6 +107,10 @@ fn apt_get() -> Command {
     command.args(["-qq", "-o", "Dpkg::Use-Pty=0"]);
     command.env("DEBIAN_FRONTEND", "noninteractive");
     command
+}
+
+fn has_apt() -> bool {
+    find_program("apt-get").is_some()
 }
 
 fn is_debian() -> bool {
@@ -135,5 +159,13 @@ mod tests {
             None
         );
         assert_eq!(main_archive(""), None);
+    }
+
+    #[test]
+    fn the_release_is_the_one_that_the_system_tells() {
+        let told = "ID=debian\nVERSION_CODENAME=bookworm\n";
+        assert_eq!(named_release(told), Some("bookworm"));
+        assert_eq!(named_release("VERSION_CODENAME=\"sid\"\n"), Some("sid"));
+        assert_eq!(named_release("ID=debian\nVERSION_CODENAME=\n"), None);
     }
 }

@@ -4,7 +4,6 @@ mod governance;
 mod table;
 
 use std::fs;
-use strongroom_vault::people::Who;
 
 use serde_json::{Value, json};
 use strongroom_testkit::{Bucket, BucketVersion, Ceph, CephAccount, RcloneServer};
@@ -286,7 +285,7 @@ fn a_vault_is_proven_by_a_token_that_may_append_and_by_one_that_may_delete() {
     assert!(status.out.contains("30 d, proven"), "{}", status.out);
 
     // A token that may ask for deletion: what it deletes is kept.
-    let (_, maintain) = vault.create_token(Who::Folder, &scene, "maintain");
+    let (_, maintain) = vault.create_token(&scene, "maintain");
     vault.configure(&scene, &maintain, &vault.fingerprint);
     claim_lock(&scene);
     let ended = scene.expect(0, &["--json", "drill", "attack", "--copy", "three"]);

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use strongroom_vault::people::Who;
 
 use serde_json::{Value, json};
 
@@ -38,7 +37,7 @@ impl RealVault {
     #[track_caller]
     fn of_copy_with(scene: &Scene, right: &str, configuration: &str) -> (Self, String, String) {
         let vault = Self::start(&scene.path("vault"), configuration);
-        let (name, token) = vault.create_token(Who::Folder, scene, right);
+        let (name, token) = vault.create_token(scene, right);
         vault.configure(scene, &token, &vault.fingerprint);
         (vault, name, token)
     }
