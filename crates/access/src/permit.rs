@@ -106,8 +106,8 @@ pub fn at_once(
 }
 
 /// Whether whoever has the vault's own folder may do an act: until somebody uses the first link. Of
-/// what would take approvals he may raise, believe the clock, and agree to deletions that he has looked
-/// at: nobody else is there yet, and without that such a vault would stand still.
+/// what would take approvals he may raise, make tokens, believe the clock, and agree to deletions that
+/// he has looked at: nobody else is there yet, and without that such a vault would stand still.
 ///
 /// # Errors
 /// [`Refusal::NeedsApproval`], [`Refusal::NoOperator`], [`Refusal::Sealed`], [`Refusal::NotNow`],
@@ -138,6 +138,7 @@ pub fn by_folder(world: &World<'_>, act: Act, now_ms: i64) -> Result<Permit, Ref
 fn goes_on_without_people(act: &Act) -> bool {
     match act {
         Act::AgreeToPurge { .. } | Act::ConfirmClock { .. } | Act::CatchUp { .. } => true,
+        Act::MakeToken { in_place_of, .. } => in_place_of.is_none(),
         Act::Keep { from, to, .. } => {
             to.retention_ms >= from.retention_ms && to.grace_ms >= from.grace_ms
         }

@@ -29,6 +29,7 @@
 pub mod api;
 pub mod blocking;
 pub mod body;
+pub mod console;
 pub(crate) mod fair;
 pub mod health;
 pub mod limits;
@@ -46,6 +47,7 @@ pub mod witness;
 pub use api::Api;
 pub use blocking::Blocking;
 pub use body::{Body, Intake, Upload};
+pub use console::Console;
 pub use limits::Limits;
 pub use listener::{Serving, bind, serve};
 pub use metrics::HttpMetrics;

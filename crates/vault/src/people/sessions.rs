@@ -8,6 +8,7 @@ use crate::people::joining::tell;
 use crate::people::world::permitted;
 use crate::people::{Given, Known, People, Who, digest_of};
 use crate::records::leaves::{self, By, Moment};
+use crate::records::people::factors::{self, Factor};
 use crate::records::people::{operators, sessions};
 use crate::rules::clock::{DAY_MS, MINUTE_MS};
 use crate::{Error, Result};
@@ -92,7 +93,24 @@ impl People {
         Ok(all.into_iter().filter(counts).collect())
     }
 
-    /// Ends the session of a cookie, as its owner asks for.
+    /// The factors of an operator, the oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn factors(&self, of: OperatorId) -> Result<Vec<Factor>> {
+        self.vault.read(|transaction| factors::of(transaction, of))
+    }
+
+    /// How many recovery codes of an operator are left.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn codes_left(&self, of: OperatorId) -> Result<u64> {
+        self.vault
+            .read(|transaction| factors::codes_left(transaction, of))
+    }
+
+    /// Ends one session of an operator, as he asks for.
     ///
     /// # Errors
     /// Those of the database.

@@ -100,6 +100,26 @@ pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<Repository>> {
     all(transaction, &statement, &[], read)
 }
 
+/// Some of them, by path, behind one: `most` at most.
+///
+/// # Errors
+/// Those of the database.
+pub fn after(
+    transaction: &mut dyn Transaction,
+    path: &str,
+    most: usize,
+) -> Result<Vec<Repository>> {
+    let statement =
+        format!("SELECT {COLUMNS} FROM repository WHERE path > $1 ORDER BY path LIMIT $2");
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    all(
+        transaction,
+        &statement,
+        &[Value::Text(path), Value::Int(most)],
+        read,
+    )
+}
+
 /// Makes a repository.
 ///
 /// # Errors

@@ -209,6 +209,14 @@ impl Vault {
         self.read(|transaction| repositories::list(transaction))
     }
 
+    /// Some repositories, by path, behind one: `most` at most.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn repositories_after(&self, path: &str, most: usize) -> Result<Vec<Repository>> {
+        self.read(|transaction| repositories::after(transaction, path, most))
+    }
+
     /// Makes a repository.
     ///
     /// # Errors
