@@ -443,6 +443,14 @@ pub enum Error {
         /// How many checks failed.
         failed: usize,
     },
+    /// Channels that could not be sent to; which was told one by one.
+    #[error("Nobody is told over {failed} of {tried} channels")]
+    Untold {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        tried: usize,
+    },
     /// Work that did not come to its end; the log has more.
     #[error("The work was not finished")]
     Unfinished,

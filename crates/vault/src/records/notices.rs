@@ -386,6 +386,16 @@ pub fn page(
     all(transaction, &statement, &values, read)
 }
 
+/// The critical notices that nobody has acknowledged, by their numbers.
+///
+/// # Errors
+/// Those of the database.
+pub fn unseen(transaction: &mut dyn Transaction) -> Result<Vec<i64>> {
+    let statement = "SELECT id FROM notice WHERE state < 2 AND level = 1 \
+                     AND acknowledged_ms IS NULL ORDER BY id";
+    all(transaction, statement, &[], |row| row.int(0))
+}
+
 /// How many critical notices nobody has acknowledged.
 ///
 /// # Errors

@@ -15,6 +15,7 @@ use crate::rules::clock::{
     Drift, JUMP_MS, Jump, ProcessClock, Reading, SECOND_MS, Shown, VaultClock,
 };
 use crate::vault::jobs::{self, Job};
+use crate::vault::notices as tell;
 use crate::vault::{Vault, no_answer};
 use crate::{Error, Result};
 
@@ -109,6 +110,7 @@ fn advance(
     // A clock that is doubted already jumps no further.
     if let Some(Jump::Wall(by_ms) | Jump::Off(by_ms)) = jump.filter(|_| !before.is_doubted) {
         leaves::append(transaction, moment_of(&clock), &Act::ClockJump { by_ms })?;
+        tell::clock_jump(transaction, moment_of(&clock), by_ms)?;
     }
     leaves::note_time(transaction, moment_of(&clock))?;
     Ok(clock)
@@ -155,6 +157,11 @@ impl Vault {
     /// The boot clock, in milliseconds: for pauses and ages within one process.
     pub(crate) fn boot_ms(&self) -> i64 {
         self.shared.read_clocks.read().boottime_ms
+    }
+
+    /// The wall clock, in seconds since 1970: for what others compare with theirs.
+    pub(crate) fn wall_s(&self) -> i64 {
+        self.shared.read_clocks.read().wall_ms / SECOND_MS
     }
 
     /// Whether a jump of the clocks was seen that nobody has confirmed.

@@ -178,6 +178,7 @@ fn full_files_deep_in_the_log_are_looked_at_in_turn_and_told_of_once() {
             let demands = Demands {
                 verify_every_ms: 24 * HOUR_MS,
                 behind_ms: None,
+                channels: None,
             };
             let findings = beside.vault.findings(demands).unwrap();
             assert!(findings.iter().any(|finding| finding.about == "log"));

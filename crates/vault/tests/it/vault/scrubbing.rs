@@ -59,6 +59,7 @@ pub(crate) fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
     let findings = scene.vault.findings(Demands {
         verify_every_ms: 24 * HOUR_MS,
         behind_ms: None,
+        channels: None,
     });
     let findings = findings.unwrap();
     let [rot] = findings
