@@ -1,9 +1,11 @@
 //! Posting over HTTP: ten seconds for the whole of it, no redirects, and of the answer nothing but its
 //! status.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::{CertificateError, Error as TlsError};
 use strongroom_model::Secret;
 use ureq::{Agent, Error as HttpError};
 use url::Url;
@@ -73,9 +75,42 @@ fn told(error: &HttpError) -> String {
         HttpError::Timeout(_) => "it did not answer within ten seconds".to_owned(),
         HttpError::HostNotFound => "its host is not found".to_owned(),
         HttpError::ConnectionFailed => "nobody answers there".to_owned(),
-        HttpError::Io(error) => format!("the connection failed: {}", error.kind()),
-        HttpError::Tls(reason) => format!("no TLS with it: {reason}"),
-        HttpError::Rustls(error) => format!("no TLS with it: {error}"),
+        HttpError::Io(error) => told_by_system(error),
+        HttpError::Rustls(error) => told_by_tls(error).to_owned(),
         _ => "it cannot be asked".to_owned(),
+    }
+}
+
+fn told_by_system(error: &io::Error) -> String {
+    let inner = error.get_ref();
+    if let Some(error) = inner.and_then(|inner| inner.downcast_ref::<TlsError>()) {
+        return told_by_tls(error).to_owned();
+    }
+    match error.raw_os_error() {
+        Some(_) => format!("the connection failed: {error}"),
+        // The words of the standard library, which has no kind for it.
+        None if error.to_string().starts_with("failed to lookup") => {
+            "its host is not found".to_owned()
+        }
+        None => format!("the connection failed: {}", error.kind()),
+    }
+}
+
+/// What is wrong with a certificate, without the names in it.
+fn told_by_tls(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::InvalidCertificate(error) => match error {
+            CertificateError::UnknownIssuer => {
+                "nobody who is known vouches for its certificate; see ca_file"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "its certificate has expired"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another name"
+            }
+            _ => "its certificate is not to be believed",
+        },
+        _ => "it does not speak TLS as it should",
     }
 }

@@ -14,15 +14,26 @@ use crate::{Error, Result};
 /// The longest secret.
 const LONGEST_BYTES: u64 = 4096;
 
+/// Where systemd lays the files of `LoadCredential=`, for a service that it runs. It lets nobody else
+/// into that folder, and says so by a list that the mode of a file shows as readable by its group.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// Reads the secret in a file.
 ///
 /// # Errors
 /// [`Error::Refused`] where others can read the file, or nothing is in it; [`Error::Local`].
 pub(super) fn read(path: &Path) -> Result<Secret> {
+    let credentials = std::env::var_os(CREDENTIALS);
+    read_beside(path, credentials.as_ref().map(Path::new))
+}
+
+fn read_beside(path: &Path, credentials: Option<&Path>) -> Result<Secret> {
     let failed = || Error::local(format!("read {}", path.display()));
     let file = File::open(path).map_err(failed())?;
     let mode = file.metadata().map_err(failed())?.mode();
-    if mode & 0o077 != 0 {
+    let is_credential = credentials.is_some_and(|folder| path.parent() == Some(folder));
+    let others = if is_credential { 0o037 } else { 0o077 };
+    if mode & others != 0 {
         let mend = format!("others can read it: chmod 600 {}", quoted(path));
         return Err(refused(path, &mend));
     }
@@ -89,6 +100,11 @@ mod tests {
         fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         let error = read(&path).unwrap_err().to_string();
         assert!(error.contains("chmod 600"), "{error}");
+        // As systemd shows it.
+        let credentials = Some(folder.path());
+        assert_eq!(read_beside(&path, credentials).unwrap().expose(), "geheim");
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        assert!(read_beside(&path, credentials).is_err());
         fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         assert_eq!(read(&path).unwrap().expose(), "geheim");
         for bad in ["", "\n", &"a".repeat(5_000)] {

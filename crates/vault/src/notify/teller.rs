@@ -123,7 +123,7 @@ impl Teller {
         let (boot_ms, now_ms) = (shared.vault.boot_ms(), shared.vault.now().vault_ms);
         if let Some(dragged) = shared.dragged(&channel.name, boot_ms) {
             let reason = "it takes longer than a minute, and is still not done";
-            return shared.note(channel, &dragged, Err(reason));
+            return shared.note(channel, &dragged, Some(reason.to_owned()));
         }
         let pace = match shared.states.lock().get(&channel.name) {
             Some(State { busy: Some(_), .. }) => return Ok(()),
@@ -215,28 +215,18 @@ impl Shared {
                 Message::of_several(&rows, &self.host)
             }
         };
-        let sent = channel.send(&message, self.vault.wall_s());
-        match &sent {
-            Ok(()) => tracing::info!(
-                channel = channel.name,
-                notice = message.id,
-                "A notice is sent"
-            ),
-            Err(reason) => {
-                tracing::warn!(channel = channel.name, reason, "A notice cannot be sent");
-            }
+        let failed = channel.send(&message, self.vault.wall_s()).err();
+        let (name, notice) = (channel.name.as_str(), message.id);
+        match &failed {
+            None => tracing::info!(channel = name, notice, "A notice is sent"),
+            Some(reason) => tracing::warn!(channel = name, reason, "A notice cannot be sent"),
         }
-        self.note(
-            channel,
-            due,
-            sent.as_ref().map(|()| ()).map_err(String::as_str),
-        )
+        self.note(channel, due, failed)
     }
 
-    /// Writes down what came of sending notices.
-    fn note(&self, channel: &Channel, due: &[Due], sent: Result<(), &str>) -> Result<()> {
+    /// Writes down what came of sending notices: why it failed, where it did.
+    fn note(&self, channel: &Channel, due: &[Due], error: Option<String>) -> Result<()> {
         let now_ms = self.vault.now().vault_ms;
-        let error = sent.err().map(str::to_owned);
         let mut next = Vec::new();
         for due in due {
             let (level, made_ms) = (due.row.notice.level, due.row.made_ms);

@@ -11,5 +11,6 @@ mod packaging;
 mod program;
 mod running;
 mod signing;
+mod telling;
 mod upkeep;
 mod vault;

@@ -123,7 +123,10 @@ fn a_notice_goes_to_the_channels_that_want_it_and_is_then_done_with(scene: &Scen
             acknowledged_ms: None,
             acknowledged_by: None,
         };
-        assert_eq!(notices::page(transaction, None, 10)?, [expected.clone()]);
+        assert_eq!(
+            notices::page(transaction, None, 10)?,
+            std::slice::from_ref(&expected)
+        );
         assert_eq!(notices::page(transaction, Some(1), 10)?, []);
         assert_eq!(notices::get(transaction, 1)?, Some(expected));
         // Where nobody wants it, it waits for nobody.
