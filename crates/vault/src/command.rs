@@ -7,6 +7,7 @@ mod init;
 mod key;
 mod log;
 mod man;
+mod notify;
 mod repository;
 mod serve;
 mod token;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Log(log::Command),
     #[command(subcommand)]
     Witness(witness::Command),
+    #[command(subcommand)]
+    Notify(notify::Command),
     Doctor(doctor::Args),
     Man(man::Args),
 }
@@ -62,6 +65,7 @@ impl Command {
             Self::Clock(command) => command.run(),
             Self::Log(command) => command.run(),
             Self::Witness(command) => command.run(),
+            Self::Notify(command) => command.run(),
             Self::Doctor(args) => args.run(),
             Self::Man(args) => args.run(),
         }

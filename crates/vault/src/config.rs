@@ -5,11 +5,14 @@
 
 mod database;
 mod limits;
+mod notify;
 mod public_url;
 mod storage;
 mod witness;
 
 pub use database::DatabaseConfig;
+pub use notify::{AddressConfig, MailConfig, MailTls, NotifyConfig, Way};
+pub(crate) use notify::{is_loopback, parse_address};
 pub use public_url::PublicUrl;
 pub use storage::{BucketConfig, StorageConfig};
 pub use witness::WitnessConfig;
@@ -80,6 +83,8 @@ pub struct VaultConfig {
     pub witnesses: Vec<WitnessConfig>,
     /// The keys of the logs that the vault cosigns.
     pub witness_for: Vec<Verifier>,
+    /// Who is told of what happens.
+    pub notify: Vec<NotifyConfig>,
     /// How much is told in the log.
     pub log_level: Level,
     /// What can be used but should not stay as it is.
@@ -88,7 +93,7 @@ pub struct VaultConfig {
     pub digest: Id,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "data",
     "listen",
     "public_url",
@@ -106,6 +111,7 @@ const KEYS: [&str; 17] = [
     "limits",
     "witness",
     "witness_for",
+    "notify",
 ];
 
 impl VaultConfig {
@@ -164,6 +170,7 @@ impl VaultConfig {
         let runs_in = runs_in(reader, top);
         let metrics_token_file = top.path(reader, "metrics_token_file");
         let log_level = log_level(reader, top);
+        let notify = notify::read(reader, top);
         let witnesses = witness::read_witnesses(reader, top);
         let witness_for = witness::read_logs(reader, top);
         let (database, database_ca_file) = database?;
@@ -185,6 +192,7 @@ impl VaultConfig {
             metrics_token_file,
             witnesses: witnesses?,
             witness_for: witness_for?,
+            notify: notify?,
             log_level: log_level?,
             warnings: Vec::new(),
             digest: Id::default(),
@@ -215,7 +223,8 @@ impl VaultConfig {
 
 /// The digest of a text, without what is a secret or may have been one: a short password could be
 /// guessed from it. So of all addresses those of witnesses alone are in it, which have none: where
-/// one is sent elsewhere nobody cosigns any more, and that must show.
+/// one is sent elsewhere nobody cosigns any more, and that must show. Whoever knows a topic of ntfy
+/// reads it.
 fn digest(text: &str) -> Id {
     let mut is_witness = false;
     let mut told = Vec::new();
@@ -224,7 +233,8 @@ fn digest(text: &str) -> Id {
             is_witness = line.starts_with("[[witness]]");
         }
         let key = line.split('=').next().unwrap_or_default().trim_end();
-        let is_secret = key.trim_matches(['"', '\'']) == "url" && !is_witness;
+        let key = key.trim_matches(['"', '\'']);
+        let is_secret = key == "topic" || (key == "url" && !is_witness);
         if !line.is_empty() && !line.starts_with('#') && !is_secret {
             told.push(line);
         }

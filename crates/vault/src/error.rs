@@ -458,6 +458,14 @@ pub enum Error {
     /// The rules for people do not permit it.
     #[error(transparent)]
     NotPermitted(#[from] strongroom_access::Refusal),
+    /// Channels that could not be sent to; which was told one by one.
+    #[error("Nobody is told over {failed} of {tried} channels")]
+    Untold {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        tried: usize,
+    },
     /// Work that did not come to its end; the log has more.
     #[error("The work was not finished")]
     Unfinished,

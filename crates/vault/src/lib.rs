@@ -12,6 +12,7 @@ pub mod durable;
 pub mod error;
 pub mod http;
 pub mod logging;
+pub mod notify;
 pub mod opening;
 pub mod passkeys;
 pub mod passwords;

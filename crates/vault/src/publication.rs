@@ -53,6 +53,7 @@ pub use proofs::{Consistency, Inclusion, Witnessed};
 pub use renewal::begin_new;
 pub use tiles::Tiles;
 pub use witnesses::Witnesses;
+pub(crate) use witnesses::tls;
 
 /// How many leaves are taken from the database at a time.
 const CHUNK: u64 = 4_096;

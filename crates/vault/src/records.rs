@@ -19,6 +19,7 @@ pub mod look_back;
 mod many;
 pub mod moments;
 pub mod needs;
+pub mod notices;
 pub mod objects;
 pub mod outlook;
 pub mod people;
@@ -62,6 +63,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0019.sql"),
     include_str!("database/schema/0020.sql"),
     include_str!("database/schema/0021.sql"),
+    include_str!("database/schema/0022.sql"),
 ];
 
 /// All rows of a short answer.

@@ -8,6 +8,7 @@ pub mod key_file;
 pub mod life;
 pub mod moments;
 pub mod needs;
+pub mod notices;
 pub mod purge;
 pub mod quota;
 pub mod refusals;

@@ -31,10 +31,12 @@ use strongroom_vault::http::{
     Answering, Api, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving,
     Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
+use strongroom_vault::notify::Teller;
 use strongroom_vault::opening::PATIENCE;
 use strongroom_vault::publication::{Publisher, Witnesses, witness_signer};
 use strongroom_vault::runs_in::Whereabouts;
-use strongroom_vault::{Error, Result, Vault, admin_token, logging, opening};
+use strongroom_vault::vault::Channels;
+use strongroom_vault::{Error, Result, Vault, admin_token, logging, notify, opening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::interval;
@@ -94,6 +96,8 @@ struct Opened {
     cosigner: Option<Arc<Signer>>,
     metrics: Arc<Metrics>,
     state: Arc<VaultState>,
+    /// Tells people.
+    teller: Teller,
 }
 
 /// What a start goes on with while it begins to serve.
@@ -140,6 +144,9 @@ impl Opened {
                 Some(Arc::new(signer))
             }
         };
+        let host = opening::host(config);
+        let channels = notify::open_all(&config.notify, &host)?;
+        let teller = Teller::new(vault.clone(), channels, host);
         let metrics = Arc::new(Metrics::new());
         let state = Arc::new(VaultState::new(&metrics));
         // The first answer of /readyz is true.
@@ -153,6 +160,7 @@ impl Opened {
             cosigner,
             metrics,
             state,
+            teller,
         })
     }
 }
@@ -273,6 +281,7 @@ impl Args {
             spool: config.data.clone(),
             runs_in,
             verify_every_ms: config.verify_every.milliseconds(),
+            channels: Channels::of(&config.notify),
             admin_token,
         });
         let jobs = Jobs {
@@ -283,6 +292,7 @@ impl Args {
             metrics: Arc::clone(metrics),
             state: Arc::clone(state),
             verify_every_ms: config.verify_every.milliseconds(),
+            teller: opened.teller.clone(),
         };
         let jobs = jobs.start(&stop);
         let late = late.map(|late| tokio::spawn(late.go_on(stop.clone(), stopper)));

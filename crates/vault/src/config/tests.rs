@@ -65,6 +65,15 @@ fn the_template_is_a_configuration_and_so_is_all_that_stands_behind_its_comments
             assert!(told.contains(&format!("{key} = ")), "{table}.{key}: {told}");
         }
     }
+    let (_, of_notify) = TEMPLATE.split_once("# Who is told").unwrap();
+    for key in notify::KEYS {
+        assert!(of_notify.contains(&format!("{key} = ")), "notify.{key}");
+    }
+    let names = config.notify.iter().map(|channel| channel.name.as_str());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["team", "pager", "phone", "chat"]
+    );
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.retention, Period::days(30));
     assert_eq!(config.grace, config.retention);
@@ -223,6 +232,17 @@ proptest! {
 }
 
 #[test]
+fn the_digest_knows_no_topic_and_no_address_of_a_channel() {
+    let told = |secret: &str| {
+        digest(&format!(
+            "[[notify]]\nname = \"a\"\nurl = \"https://{secret}/\"\ntopic = \"{secret}\"\n"
+        ))
+    };
+    assert_eq!(told("one"), told("two"));
+    assert_ne!(told("one"), digest("[[notify]]\nname = \"b\"\n"));
+}
+
+#[test]
 fn the_digest_knows_where_witnesses_are_and_no_secret() {
     let text = |database: &str, witness: &str| {
         format!(
@@ -239,4 +259,73 @@ fn the_digest_knows_where_witnesses_are_and_no_secret() {
         one,
         digest(&text("postgres://vault:geheim@a/v", "https://none.example"))
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_channel_is_told_without_its_secrets() {
+    let table = [
+        (
+            "kind = \"slack\"\nurl_file = \"/u\"",
+            "line 1: [[notify]] has no name; write name = \"on-call\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"fax\"",
+            "line 3: \"fax\" is no kind of a channel; write kind = \"mail\", \"webhook\", \"ntfy\" or \
+             \"slack\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"slack\"\nurl = \"http://geheim.example/geheim\"",
+            "line 4: The url is no address of a webhook; it begins with https://; http:// is for \
+             this machine alone",
+        ),
+        (
+            "name = \"a\"\nkind = \"slack\"\nurl = \"https://geheim.example/\"\ntopic = \"x\"",
+            "line 5: topic does not belong to a channel of kind \"slack\"; remove it, or write \
+             another kind",
+        ),
+        (
+            "name = \"a\"\nkind = \"webhook\"\nurl_file = \"/u\"",
+            "line 1: [[notify]] has no secret_file; write secret_file = \
+             \"/etc/strongroom/hook-secret\", with the secret that it is signed with",
+        ),
+        (
+            "name = \"a\"\nkind = \"ntfy\"\nurl = \"https://ntfy.sh\"\ntopic = \"geheim/../x\"",
+            "line 5: The topic is none that ntfy takes; write 1 to 64 of the characters A-Z a-z \
+             0-9 - _",
+        ),
+        (
+            "name = \"a\"\nkind = \"mail\"\nhost = \"smtp.example.net\"\ntls = \"none\"\nfrom = \
+             \"a@b.example\"\nto = [\"a@b.example\"]",
+            "line 5: Mail to another machine would be read on the way; write tls = \"starttls\" or \
+             \"tls\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"mail\"\nhost = \"h\"\nuser = \"u\"\npassword = \
+             \"geheim\"\nfrom = \"a@b.example\"\nto = [\"a@b.example\"]",
+            "line 6: A password does not belong in this file; write password_file = \
+             \"/etc/strongroom/smtp\", or password = \"${SMTP_PASSWORD}\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"mail\"\nhost = \"h\"\nfrom = \"a@b.example\\r\\nBcc: \
+             x\"\nto = [\"a@b.example\"]",
+            "line 5: \"a@b.example\\r\\nBcc: x\" is no address of mail; write it without a name: \
+             from = \"vault@example.net\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"slack\"\nurl_file = \"/u\"\nlevel = \"loud\"",
+            "line 5: \"loud\" is no level of notices; write level = \"all\" or \"critical\"",
+        ),
+    ];
+    for (text, told) in table {
+        let found = mistakes(&format!("[[notify]]\n{text}"));
+        assert_eq!(found, told, "{text}");
+        assert!(!found.contains("geheim"), "{found}");
+    }
+    let slack = "[[notify]]\nname = \"a\"\nkind = \"slack\"\nurl_file = \"/u\"\n";
+    let twice = mistakes(&format!("{slack}{slack}"));
+    assert!(twice.contains("two channels called \"a\""), "{twice}");
+    let many: String = (0..17)
+        .map(|n| slack.replace("\"a\"", &format!("\"a{n}\"")))
+        .collect();
+    assert!(mistakes(&many).contains("There are 17 [[notify]]"));
 }

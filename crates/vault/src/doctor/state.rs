@@ -4,7 +4,7 @@ use strongroom_model::ByteSize;
 
 use crate::Result;
 use crate::doctor::{Examination, Line, State};
-use crate::vault::{Demands, Finding, Observation, Vault};
+use crate::vault::{Channels, Demands, Finding, Observation, Vault};
 
 /// How many lines of one kind are told.
 const MOST_LINES: usize = 20;
@@ -25,6 +25,7 @@ impl Examination<'_> {
         let findings = vault.findings(Demands {
             verify_every_ms: self.config.verify_every.milliseconds(),
             behind_ms: None,
+            channels: Some(Channels::of(&self.config.notify)),
         })?;
         let observed = vault.observe()?;
         let mut lines = told(&findings, &["clock"], || clock(&observed));
@@ -35,6 +36,10 @@ impl Examination<'_> {
         }));
         lines.extend(told(&findings, &["tokens"], || {
             Line::ok("tokens", "none expires within two weeks")
+        }));
+        lines.extend(told(&findings, &["notify"], || {
+            let channels = self.config.notify.len();
+            Line::ok("notify", format!("{channels} channels, and nothing failed"))
         }));
         if self.is_thorough {
             lines.push(match vault.tallies_agree()? {

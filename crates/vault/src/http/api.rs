@@ -27,7 +27,7 @@ use crate::http::service::{Note, Peer, Request, Response};
 use crate::http::{Blocking, Limits};
 use crate::publication::{Published, Publisher};
 use crate::runs_in::Whereabouts;
-use crate::vault::Vault;
+use crate::vault::{Channels, Vault};
 
 pub use route::{Call, ENDPOINTS, Endpoint, Principal};
 
@@ -56,6 +56,8 @@ pub struct Parts {
     pub runs_in: Whereabouts,
     /// Within which time the vault reads all it has.
     pub verify_every_ms: i64,
+    /// Over which channels people are told.
+    pub channels: Channels,
     /// What opens the endpoints that administer.
     pub admin_token: Secret,
 }

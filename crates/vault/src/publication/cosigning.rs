@@ -14,7 +14,7 @@ use crate::records::cosigned::{self, Cosigned};
 use crate::records::leaves::{self, Act, Moment};
 use crate::rules::clock::{HOUR_MS, MINUTE_MS};
 use crate::rules::witness::Trouble;
-use crate::vault::Held;
+use crate::vault::{Held, log_wrong};
 
 /// For how long a checkpoint is kept that others have cosigned less, in case they do.
 const KEPT_MS: i64 = 10 * MINUTE_MS;
@@ -84,6 +84,7 @@ impl Publisher {
                 .is_some_and(|told_ms| now.vault_ms.saturating_sub(told_ms) < HOUR_MS);
             if let Some(reason) = told.as_ref().filter(|_| is_alarm && !is_told) {
                 let what = format!("The witness {} gives alarm: {reason}", witness.name());
+                log_wrong(transaction, now, &what)?;
                 leaves::append(transaction, now, &Act::LogWrong { what })?;
                 after.told_ms = Some(now.vault_ms);
             }

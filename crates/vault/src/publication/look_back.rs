@@ -20,7 +20,7 @@ use crate::database::Transaction;
 use crate::publication::{BUNDLE, CHECKPOINT, Publisher, Tiles, changed, of_log};
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::look_back::{self as records, LookBack, MOST_WRONG, Wrong};
-use crate::vault::{Held, Job};
+use crate::vault::{Held, Job, log_wrong};
 use crate::{Error, Result};
 
 /// How many leaves and hashes a file has.
@@ -272,7 +272,8 @@ fn tell(transaction: &mut dyn Transaction, now: Moment, what: &str) -> Result<()
     let act = Act::LogWrong {
         what: what.to_owned(),
     };
-    leaves::append(transaction, now, &act).map(drop)
+    leaves::append(transaction, now, &act)?;
+    log_wrong(transaction, now, what)
 }
 
 /// An error with its causes, on one line.

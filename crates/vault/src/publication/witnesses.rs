@@ -211,7 +211,7 @@ impl Witness {
 }
 
 /// The certificates to trust: the file's alone where one is given, else the public ones.
-fn tls(ca_file: Option<&Path>) -> Result<TlsConfig> {
+pub(crate) fn tls(ca_file: Option<&Path>) -> Result<TlsConfig> {
     let Some(path) = ca_file else {
         return Ok(TlsConfig::builder().root_certs(RootCerts::WebPki).build());
     };

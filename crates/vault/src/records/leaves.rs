@@ -171,6 +171,14 @@ pub enum Act {
         #[serde(skip_serializing_if = "Option::is_none")]
         daily_objects: Option<u64>,
     },
+    /// Somebody has seen a notice.
+    NoticeAcknowledged {
+        /// Its number.
+        notice: i64,
+        /// Which operator; none on the vault's own host.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        operator: Option<i64>,
+    },
     /// A token was used for the first time.
     TokenUsed {
         /// Its name.

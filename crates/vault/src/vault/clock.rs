@@ -18,6 +18,7 @@ use crate::rules::clock::{
     Drift, JUMP_MS, Jump, ProcessClock, Reading, SECOND_MS, Shown, VaultClock,
 };
 use crate::vault::jobs::{self, Job};
+use crate::vault::notices as tell;
 use crate::vault::{Vault, no_answer};
 use crate::{Error, Result};
 
@@ -112,6 +113,7 @@ fn advance(
     // A clock that is doubted already jumps no further.
     if let Some(Jump::Wall(by_ms) | Jump::Off(by_ms)) = jump.filter(|_| !before.is_doubted) {
         leaves::append(transaction, moment_of(&clock), &Act::ClockJump { by_ms })?;
+        tell::clock_jump(transaction, moment_of(&clock), by_ms)?;
     }
     leaves::note_time(transaction, moment_of(&clock))?;
     Ok(clock)

@@ -18,6 +18,7 @@ use crate::rules::purge::{OldSnapshots, VitalDay, day_of, hour_of, is_mass_delet
 use crate::rules::right;
 use crate::vault::authentication::Principal;
 use crate::vault::foresight::hidden;
+use crate::vault::notices as tell;
 use crate::vault::{Vault, told, unknown_repository, usage};
 use crate::{Error, Result};
 
@@ -181,6 +182,7 @@ fn count_tombstone(
                 tombstones: deleted.objects,
             };
             leaves::append(transaction, moment, &act)?;
+            tell::purge_held(transaction, moment, &repository.path, deleted.objects)?;
         }
     }
     repositories::set_tombstones(transaction, id, (today, of_today), began, held_ms)

@@ -7,7 +7,8 @@
 use strongroom_model::{ByteSize, Period};
 
 use crate::Result;
-use crate::records::{cosigned, leaves, look_back, receipts, tombstones};
+use crate::config::NotifyConfig;
+use crate::records::{cosigned, leaves, look_back, notices, receipts, tombstones};
 use crate::rules::clock::{DAY_MS, SECOND_MS};
 use crate::rules::life::State;
 use crate::rules::purge::Keeping;
@@ -49,6 +50,33 @@ pub struct Demands {
     /// For how long its log has been behind, where somebody serves it; `None` where nobody needs
     /// to.
     pub behind_ms: Option<i64>,
+    /// Over which channels people are told; `None` where nobody asks.
+    pub channels: Option<Channels>,
+}
+
+/// The channels of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// How many there are that are told at once, and not only where nobody has acknowledged.
+    pub count: usize,
+    /// How many of them lie outside of production's domain, as declared.
+    pub outside_production: usize,
+}
+
+impl Channels {
+    /// Counts what is configured.
+    pub fn of(configs: &[NotifyConfig]) -> Self {
+        let at_once = || {
+            configs
+                .iter()
+                .filter(|config| !config.wants.escalation_only)
+        };
+        let outside = at_once().filter(|config| config.is_outside_production);
+        Self {
+            count: at_once().count(),
+            outside_production: outside.count(),
+        }
+    }
 }
 
 impl Finding {
@@ -109,6 +137,9 @@ impl Vault {
             findings.push(finding.next("this is a fault of this program: please report it"));
         }
         findings.extend(self.ending_tokens(observed.vault_ms)?);
+        if let Some(channels) = demands.channels {
+            findings.extend(self.telling(channels)?);
+        }
         Ok(findings)
     }
 
@@ -127,6 +158,37 @@ impl Vault {
             let problem = "No process moves the clock: vault time stands still";
             let finding = Finding::warn("clock", "clock", problem);
             findings.push(finding.next("ask again in half a minute, when a lease has run out"));
+        }
+        Ok(findings)
+    }
+
+    /// Whether anybody would be told of anything.
+    fn telling(&self, channels: Channels) -> Result<Vec<Finding>> {
+        let mut findings: Vec<Finding> = who_is_told(channels).into_iter().collect();
+        let (failing, unseen) = self.read(|transaction| {
+            let failing = notices::failing(transaction)?;
+            Ok((failing, notices::count_unseen(transaction)?))
+        })?;
+        for failing in failing {
+            let since = leaves::timestamp(failing.since_ms)?;
+            let problem = format!(
+                "Nothing has reached the channel {} since {since}, by vault time, and it lacks {} \
+                 notices: {}",
+                failing.channel, failing.notices, failing.error
+            );
+            let finding = Finding::fail("notify", "notify", problem);
+            findings.push(finding.next(format!(
+                "mend it, and try it: strongroom-vault notify test --channel {}",
+                failing.channel
+            )));
+        }
+        if unseen > 0 {
+            let problem = format!("{unseen} critical notices are acknowledged by nobody");
+            let finding = Finding::warn("notify", "notify", problem);
+            findings.push(finding.next(
+                "look at them: strongroom-vault notify list; then: strongroom-vault notify \
+                 acknowledge N",
+            ));
         }
         Ok(findings)
     }
@@ -241,6 +303,25 @@ impl Vault {
             "make new ones in time: strongroom-vault token create --repository PATH --right RIGHT",
         )))
     }
+}
+
+fn who_is_told(channels: Channels) -> Option<Finding> {
+    let problem = match channels {
+        Channels { count: 0, .. } => "No channel is configured: nobody is told of anything",
+        Channels {
+            outside_production: 0,
+            ..
+        } => {
+            "No channel lies outside of production's domain: whoever holds production can silence \
+             all of them"
+        }
+        Channels { .. } => return None,
+    };
+    let finding = Finding::warn("notify", "notify", problem);
+    Some(finding.next(
+        "write a [[notify]] with outside_production = true into vault.toml, restart the vault, and \
+         try it: strongroom-vault notify test",
+    ))
 }
 
 fn clock(observed: &Observation) -> Option<Finding> {

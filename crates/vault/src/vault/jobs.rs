@@ -50,11 +50,13 @@ pub enum Job {
     LookBack,
     /// Lets go of moments that nobody needs.
     Moments,
+    /// Sends what is to be told.
+    Notices,
 }
 
 impl Job {
     /// All jobs, in order.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Clock,
         Self::Log,
         Self::Purge,
@@ -62,6 +64,7 @@ impl Job {
         Self::Witness,
         Self::LookBack,
         Self::Moments,
+        Self::Notices,
     ];
 
     /// The name of its lease.
@@ -74,6 +77,7 @@ impl Job {
             Self::Witness => "witness",
             Self::LookBack => "look-back",
             Self::Moments => "moments",
+            Self::Notices => "notices",
         }
     }
 
@@ -81,7 +85,7 @@ impl Job {
     const fn is_constant(self) -> bool {
         matches!(
             self,
-            Self::Clock | Self::Log | Self::Witness | Self::LookBack
+            Self::Clock | Self::Log | Self::Witness | Self::LookBack | Self::Notices
         )
     }
 }
@@ -116,7 +120,16 @@ impl Leases {
     }
 
     fn renewed_ms(&self, job: Job) -> &Mutex<Option<i64>> {
-        let [clock, log, purge, scrub, witness, look_back, moments] = &self.renewed_ms;
+        let [
+            clock,
+            log,
+            purge,
+            scrub,
+            witness,
+            look_back,
+            moments,
+            notices,
+        ] = &self.renewed_ms;
         match job {
             Job::Clock => clock,
             Job::Log => log,
@@ -125,6 +138,7 @@ impl Leases {
             Job::Witness => witness,
             Job::LookBack => look_back,
             Job::Moments => moments,
+            Job::Notices => notices,
         }
     }
 

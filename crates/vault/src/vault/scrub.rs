@@ -26,6 +26,7 @@ use crate::rules::life::{Object, State};
 use crate::rules::right;
 use crate::rules::scrub::{self as rules, OBJECT_COST_BYTES, Why, Work};
 use crate::vault::authentication::Principal;
+use crate::vault::notices as tell;
 use crate::vault::soundness::Found;
 use crate::vault::{GoesOn, Held, Job, Vault, told};
 use crate::{Error, Result};
@@ -265,6 +266,9 @@ impl Vault {
                     continue;
                 };
                 if rotten::mark(transaction, &key, *why, now.vault_ms)? {
+                    if row::get(transaction, id)?.rotten == 1 {
+                        tell::rotten(transaction, now, &path, *name)?;
+                    }
                     let act = Act::Rotten {
                         file: told(&path, *name, object.bytes, None),
                         why: why.word(),

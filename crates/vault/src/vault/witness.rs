@@ -11,7 +11,7 @@ use crate::database::Transaction;
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::witnessed::{self, Witnessed};
 use crate::rules::clock::HOUR_MS;
-use crate::vault::Vault;
+use crate::vault::{Vault, notices};
 use crate::{Error, Result};
 
 impl Vault {
@@ -143,6 +143,7 @@ fn tell(
         what,
     };
     leaves::append(transaction, now, &act)?;
+    notices::witness_alarm(transaction, now, &known.origin, what)?;
     known.alarm_ms = Some(now.vault_ms);
     witnessed::set(transaction, &known)
 }

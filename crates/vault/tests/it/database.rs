@@ -8,6 +8,7 @@ mod lease;
 mod lists;
 mod migrations;
 mod moments;
+mod notices;
 mod plans;
 mod postgres;
 pub(crate) mod proxy;

@@ -12,5 +12,6 @@ mod people;
 mod program;
 mod running;
 mod signing;
+mod telling;
 mod upkeep;
 mod vault;

@@ -1,5 +1,5 @@
 //! What a serving process does from time to time: moving the clock, publishing, asking witnesses,
-//! looking back at the log, purging, scrubbing, thinning moments, trying the storage, and looking at
+//! telling people, looking back at the log, purging, scrubbing, thinning moments, trying the storage, and looking at
 //! itself.
 //!
 //! Each has a task of its own, so that a long purge never keeps the clock from being moved. None has
@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::{Stop, VaultState};
+use strongroom_vault::notify::Teller;
 use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::vault::Job;
 use strongroom_vault::{Error, Result, Vault};
@@ -31,6 +32,9 @@ const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often it is tried whether storage takes bytes.
 const TRY_STORAGE_EVERY: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether somebody is to be told something.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// How often a share of the log's files is looked at.
 const LOOK_BACK_EVERY: Duration = Duration::from_secs(10);
@@ -72,6 +76,8 @@ pub(super) struct Jobs {
     pub(super) state: Arc<VaultState>,
     /// Within which time everything is scrubbed.
     pub(super) verify_every_ms: i64,
+    /// Tells people.
+    pub(super) teller: Teller,
 }
 
 impl Jobs {
@@ -89,6 +95,7 @@ impl Jobs {
             tokio::spawn(self.clone().keep_asking(stop.clone())),
             tokio::spawn(self.clone().keep_trying_storage(stop.clone())),
             tokio::spawn(self.clone().keep_looking_back(stop.clone())),
+            tokio::spawn(self.clone().keep_telling(stop.clone())),
             tokio::spawn(self.clone().keep_thinning(THIN_FIRST_AFTER, stop.clone())),
             tokio::spawn(self.keep_publishing(stop.clone())),
         ]
@@ -207,6 +214,16 @@ impl Jobs {
         }
     }
 
+    /// Has people told, until `stop`. What is under way to them then is not waited for: it is sent
+    /// anew by whoever serves next.
+    async fn keep_telling(self, mut stop: Stop) {
+        let mut tick = interval(TELL_EVERY);
+        while stop.wait_or(tick.tick()).await.is_some() {
+            let teller = self.teller.clone();
+            self.run("notices", move || teller.look()).await;
+        }
+    }
+
     /// Lets go of moments that nobody needs, until `stop`.
     async fn keep_thinning(self, first_after: Duration, mut stop: Stop) {
         let mut tick = interval_at(Instant::now() + first_after, THIN_EVERY);
@@ -292,6 +309,7 @@ mod tests {
             state: Arc::new(VaultState::new(&metrics)),
             metrics,
             verify_every_ms: 1,
+            teller: Teller::new(vault.clone(), Vec::new(), String::new()),
         };
         let (stopper, stop) = Stopper::new();
         let thinning = tokio::spawn(jobs.keep_thinning(Duration::ZERO, stop));

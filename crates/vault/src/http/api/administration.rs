@@ -174,15 +174,20 @@ impl Api {
             }
             Call::Doctor => {
                 refuse_parameters(&request)?;
-                let (publisher, verify_every_ms) = {
+                let (publisher, verify_every_ms, channels) = {
                     let parts = self.parts();
-                    (Arc::clone(&parts.publisher), parts.verify_every_ms)
+                    (
+                        Arc::clone(&parts.publisher),
+                        parts.verify_every_ms,
+                        parts.channels,
+                    )
                 };
                 let vault = self.parts().vault.clone();
                 let look = move || {
                     vault.findings(Demands {
                         verify_every_ms,
                         behind_ms: Some(publisher.behind_ms()),
+                        channels: Some(channels),
                     })
                 };
                 // What room there is, the storage is asked.

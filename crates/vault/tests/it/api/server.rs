@@ -23,7 +23,7 @@ use strongroom_vault::publication::{LogFiles, LogFolder, Publisher};
 use strongroom_vault::rules::clock::DAY_MS;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::runs_in::Whereabouts;
-use strongroom_vault::vault::NewToken;
+use strongroom_vault::vault::{Channels, NewToken};
 use strongroom_vault::{Vault, admin_token};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -125,6 +125,10 @@ impl Server {
             spool: folder,
             runs_in,
             verify_every_ms: 30 * DAY_MS,
+            channels: Channels {
+                count: 1,
+                outside_production: 1,
+            },
             admin_token,
         });
         let metrics = Metrics::new();

@@ -6,7 +6,7 @@ use strongroom_vault::database::{Transaction, Value, migrate};
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, hiding, needs, purging, tombstones};
+use strongroom_vault::records::{SCHEMA, hiding, needs, notices, purging, tombstones};
 use strongroom_vault::rules::life::{Delete, Object, State};
 
 use crate::database::{Scene, Telling, both};
@@ -16,6 +16,7 @@ both! {
     one_life_of_many_is_found_by_one_look
     purges_that_have_begun_are_found_without_reading_the_rest
     what_a_receipt_needs_is_found_without_reading_what_others_name
+    what_is_to_be_sent_is_found_without_reading_what_was_told_before
 }
 
 /// How a statement would be run.
@@ -162,5 +163,31 @@ fn what_a_receipt_needs_is_found_without_reading_what_others_name(scene: &Scene)
         let mut looks = plan.lines().filter(|line| line.contains("(lineage"));
         let is_narrow = |look: &str| look.contains("kind") && look.contains("ended");
         assert!(looks.all(is_narrow), "{statement}\n{plan}");
+    }
+}
+
+fn what_is_to_be_sent_is_found_without_reading_what_was_told_before(scene: &Scene) {
+    let plans = plans(scene, |transaction| {
+        assert!(!notices::is_any_new(transaction)?);
+        assert_eq!(notices::due(transaction, "mail", 9, 10)?, []);
+        assert_eq!(notices::failing(transaction)?, []);
+        assert_eq!(notices::count_unseen(transaction)?, 0);
+        notices::tidy(transaction, &[], 9)
+    });
+    let [new, due, failing, unseen, rest @ ..] = plans.as_slice() else {
+        panic!("{plans:?}");
+    };
+    for ((statement, plan), index) in [
+        (new, "notice_new"),
+        (due, "delivery_due"),
+        (failing, "delivery_failing"),
+        (unseen, "notice_waiting"),
+    ] {
+        assert!(plan.contains(index), "{statement}\n{plan}");
+    }
+    assert_eq!(rest.len(), 4, "{rest:?}");
+    for (statement, plan) in rest {
+        let is_narrow = plan.contains("delivery_") || plan.contains("notice_done");
+        assert!(is_narrow, "{statement}\n{plan}");
     }
 }

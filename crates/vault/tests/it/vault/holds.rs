@@ -7,6 +7,7 @@ use strongroom_vault::Error;
 use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS, MINUTE_MS};
+use strongroom_vault::rules::notices::{Kind, Level};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
@@ -124,6 +125,11 @@ pub(crate) fn after_a_yes_what_is_deleted_on_the_same_day_holds_again() {
     remove(&scene, &maintain, &packs[4..5]);
     assert_eq!(hold(&scene), Some(Hold::ManyTombstones));
     assert_eq!(scene.acts("purge-held").len(), 2);
+    let told = scene.vault.notices(None).unwrap();
+    let held: Vec<_> = told.iter().map(|row| row.notice.kind).collect();
+    assert_eq!(held, [Kind::PurgeHeld; 2]);
+    assert_eq!(told[0].notice.level, Level::Critical);
+    assert!(told[0].notice.subject.contains("acme/repos"), "{told:?}");
 }
 
 /// Some packs of a megabyte each, and a few snapshots.

@@ -16,6 +16,7 @@ use strongroom_vault::people::Who;
 use strongroom_vault::publication::{CaughtUp, LogFiles, LogFolder, Publisher, begin_new};
 use strongroom_vault::records::look_back::Wrong;
 use strongroom_vault::rules::clock::HOUR_MS;
+use strongroom_vault::rules::notices::Kind;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Demands;
 
@@ -154,6 +155,10 @@ fn a_damaged_edge_is_found_and_is_never_signed_over() {
         }
     }
     assert_eq!(logged.scene.acts("log-wrong").len(), 2 * DAMAGES.len());
+    let told = logged.scene.vault.notices(None).unwrap();
+    let count: u64 = told.iter().map(|row| row.repeated + 1).sum();
+    assert_eq!(count, 2 * DAMAGES.len() as u64, "{told:?}");
+    assert!(told.iter().all(|row| row.notice.kind == Kind::LogWrong));
 }
 
 #[test]
@@ -179,6 +184,7 @@ fn full_files_deep_in_the_log_are_looked_at_in_turn_and_told_of_once() {
             let demands = Demands {
                 verify_every_ms: 24 * HOUR_MS,
                 behind_ms: None,
+                channels: None,
             };
             let findings = beside.vault.findings(demands).unwrap();
             assert!(findings.iter().any(|finding| finding.about == "log"));

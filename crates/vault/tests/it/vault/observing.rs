@@ -117,6 +117,7 @@ fn until_when_a_leap_of_the_clock_holds_purging_is_told() {
         let demands = Demands {
             verify_every_ms: 365 * DAY_MS,
             behind_ms: None,
+            channels: None,
         };
         let found = scene.vault.findings(demands).unwrap();
         let of_clock = found.into_iter().filter(|finding| finding.check == "clock");

@@ -10,6 +10,7 @@ use strongroom_vault::Error;
 use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::View;
 use strongroom_vault::rules::clock::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use strongroom_vault::rules::notices::Kind;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::rules::scrub::Why;
 use strongroom_vault::vault::{Demands, Principal, Scrubbed};
@@ -47,6 +48,10 @@ pub(crate) fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
     scrub_for(&scene, 26);
     let all = rotten(&scene);
     assert_eq!(all.len(), 13);
+    // The first one alone.
+    let told = scene.vault.notices(None).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].notice.kind, told[0].repeated), (Kind::Rotten, 0));
     let (mut paged, mut after) = (Vec::new(), None);
     loop {
         let page = scene.vault.rotten(&repository(), after, 5).unwrap();
@@ -60,6 +65,7 @@ pub(crate) fn what_is_rotten_is_told_in_pages_and_named_by_the_doctor() {
     let findings = scene.vault.findings(Demands {
         verify_every_ms: 24 * HOUR_MS,
         behind_ms: None,
+        channels: None,
     });
     let findings = findings.unwrap();
     let [rot] = findings

@@ -6,6 +6,8 @@ use strongroom_ledger::{
     Checkpoint, Edge, Hash, KeyKind, SignedCheckpoint, Signer, TileSource, consistency_proof,
 };
 
+use strongroom_vault::rules::notices::Kind;
+
 use super::scene::{START_MS, Scene};
 
 /// A log in memory.
@@ -134,6 +136,9 @@ fn a_log_that_is_rewritten_is_refused_whatever_it_tries_and_told_of_once() {
     let told = scene.acts("witness-alarm");
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["log"], "other.test/log");
+    let told = scene.vault.notices(None).unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].notice.kind, Kind::WitnessAlarm);
 
     // Neither does a restart make it forget.
     let scene = scene.reopened();
