@@ -18,6 +18,9 @@ use crate::{Error, Result, durable};
 /// The name of the file, in the folder of keys.
 pub const FILE_NAME: &str = "admin.token";
 
+/// The name of the file with what secrets of TOTP are derived from, in the same folder and form.
+pub const PEOPLE_FILE_NAME: &str = "people.key";
+
 /// How many random bytes it has.
 const RANDOM_BYTES: usize = 32;
 
@@ -30,11 +33,23 @@ const LENGTH: usize = 43;
 /// [`Error::Refused`] where others can read the file, or what is in it is no token;
 /// [`Error::Local`].
 pub fn open(folder: &Path) -> Result<Secret> {
-    let path = folder.join(FILE_NAME);
+    open_file(folder, FILE_NAME)
+}
+
+/// The same for the key of people.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_people(folder: &Path) -> Result<Secret> {
+    open_file(folder, PEOPLE_FILE_NAME)
+}
+
+fn open_file(folder: &Path, name: &str) -> Result<Secret> {
+    let path = folder.join(name);
     match read(&path)? {
         Some(token) => Ok(token),
         None => {
-            make(folder)?;
+            make(folder, name)?;
             read(&path)?.ok_or_else(|| refused(&path, "it vanishes"))
         }
     }
@@ -68,8 +83,8 @@ fn read(path: &PathBuf) -> Result<Option<Secret>> {
 }
 
 /// Makes a token where there is none, so that two who do this at once have the same one.
-fn make(folder: &Path) -> Result<()> {
-    let path = folder.join(FILE_NAME);
+fn make(folder: &Path, name: &str) -> Result<()> {
+    let path = folder.join(name);
     let failed = || Error::of_vault(format!("make {}", path.display()));
     durable::make_folder(folder).map_err(failed())?;
     let mut secret = [0; RANDOM_BYTES];

@@ -8,6 +8,7 @@ mod key;
 mod log;
 mod man;
 mod notify;
+mod operators;
 mod repository;
 mod serve;
 mod token;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Repository(repository::Command),
     #[command(subcommand)]
     Key(key::Command),
+    #[command(subcommand)]
+    Operators(operators::Command),
     Undelete(undelete::Args),
     Hide(hide::Hide),
     Unhide(hide::Unhide),
@@ -59,6 +62,7 @@ impl Command {
             Self::Token(command) => command.run(),
             Self::Repository(command) => command.run(),
             Self::Key(command) => command.run(),
+            Self::Operators(command) => command.run(),
             Self::Undelete(args) => args.run(),
             Self::Hide(args) => args.run(),
             Self::Unhide(args) => args.run(),

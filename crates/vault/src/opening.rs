@@ -32,13 +32,15 @@ use crate::database::migrations::{migrate, version, version_in};
 use crate::database::postgres::Postgres;
 use crate::database::sqlite::Sqlite;
 use crate::database::{Database, Transaction};
+use crate::passkeys::Passkeys;
+use crate::people::People;
 use crate::publication::{LogFiles, LogFolder};
 use crate::records::log as identities;
 use crate::records::{SCHEMA, leaves};
 use crate::rules::clock::{Reading, SECOND_MS};
 use crate::rules::purge::Keeping;
 use crate::vault::{Job, PURGE_SHARE, RECEIPT_WAIT, ReadClocks, Settings};
-use crate::{Error, Result, Vault};
+use crate::{Error, Result, Vault, admin_token};
 
 /// The folder of the first log, beside the bodies. Later ones have their number behind a sign that
 /// no repository has in its name.
@@ -53,6 +55,21 @@ const LONGEST_URL_BYTES: usize = 4096;
 /// What keeps a second process from serving the same folder.
 #[derive(Debug)]
 pub struct ServingLock(#[expect(dead_code, reason = "held, never read")] File);
+
+/// The people of a vault, whose passkeys are bound to its address.
+///
+/// # Errors
+/// [`Error::Refused`] where the key of people cannot be used; [`Error::Local`].
+pub fn people(config: &VaultConfig, vault: Vault) -> Result<People> {
+    let key = admin_token::open_people(&config.data.join("keys"))?;
+    let passkeys = config.public_url.as_ref().map(Passkeys::new).transpose();
+    let passkeys = passkeys.unwrap_or_else(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "There are no passkeys");
+        None
+    });
+    Ok(People::new(vault, passkeys, key))
+}
 
 /// Where a vault's bytes lie.
 #[derive(Clone, Debug)]

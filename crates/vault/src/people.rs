@@ -13,6 +13,7 @@ mod sealing;
 mod sessions;
 mod showing;
 mod signing_in;
+mod telling;
 mod world;
 
 use std::fmt;

@@ -28,8 +28,8 @@ use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
-    Answering, Api, Blocking, Certificates, Handler, HttpMetrics, Peer, Request, Rest, Serving,
-    Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
+    Answering, Api, Blocking, Certificates, Console, Handler, HttpMetrics, Peer, Request, Rest,
+    Serving, Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
 use strongroom_vault::notify::Teller;
 use strongroom_vault::opening::PATIENCE;
@@ -80,6 +80,7 @@ struct Pages {
     token: Option<Secret>,
     rest: Rest,
     api: Api,
+    console: Console,
     vault: Vault,
     state: Arc<VaultState>,
     witness: Option<WitnessPage>,
@@ -284,8 +285,10 @@ impl Args {
             channels: Channels::of(&config.notify),
             admin_token,
         });
+        let people = Arc::new(opening::people(config, vault.clone())?);
         let jobs = Jobs {
             vault: vault.clone(),
+            people: Arc::clone(&people),
             publisher: Arc::clone(publisher),
             witnesses: Arc::clone(witnesses),
             standings,
@@ -305,6 +308,7 @@ impl Args {
             token,
             rest,
             api,
+            console: Console::new(people, blocking),
             vault: vault.clone(),
             state: Arc::clone(state),
             witness,
@@ -333,6 +337,10 @@ impl Handler for Pages {
                 },
                 _ => {
                     let request = match self.api.answer(request, &peer).await {
+                        Ok(response) => return response,
+                        Err(request) => *request,
+                    };
+                    let request = match self.console.answer(request, &peer).await {
                         Ok(response) => return response,
                         Err(request) => *request,
                     };

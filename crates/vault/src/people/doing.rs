@@ -6,11 +6,13 @@ use strongroom_access::{Act, Held, OperatorId, Permit, Refusal, Standing};
 use crate::database::Transaction;
 use crate::people::joining::tell;
 use crate::people::operations::{must, tell_ended};
+use crate::people::telling::{contents, notify};
 use crate::people::world::allow;
 use crate::people::{Given, Known, People, Who, random, sealing, sessions};
 use crate::records::leaves::{self, By, Moment};
 use crate::records::people::{factors, links, operations, operators, regime};
 use crate::records::{repositories, tokens};
+use crate::rules::notices::Kind;
 use crate::rules::purge::{Keeping, Tombstones};
 use crate::vault::{FreshToken, NewToken, TokenText, agree_to_purge, insert_token};
 use crate::{Error, Result};
@@ -101,6 +103,9 @@ impl People {
                 yeses,
             };
             tell(transaction, now, told)?;
+            let body = contents(&kept.operation.act);
+            let subject = format!("Operation {number} was done");
+            notify(transaction, now, Kind::Done, subject, body)?;
             Ok(Performed::Done(done))
         })
     }

@@ -10,11 +10,13 @@ use strongroom_ledger::approval::challenge;
 
 use crate::database::Transaction;
 use crate::people::joining::tell;
+use crate::people::telling::{contents, name, notify};
 use crate::people::{Given, Known, People, Who, random};
 use crate::records::leaves::{self, Moment};
 use crate::records::people::challenges::Purpose;
-use crate::records::people::factors::Kind;
+use crate::records::people::factors::Kind as FactorKind;
 use crate::records::people::operations::{self, Kept};
+use crate::rules::notices::Kind;
 use crate::{Error, Result};
 
 /// The longest reason that an asker gives, in characters.
@@ -86,18 +88,33 @@ impl People {
                 now.vault_ms,
             )?;
             let number = operations::insert(transaction, &asked, &nonce, &reason)?;
-            let contents = serde_json::to_string(&asked.act)
+            let exactly = serde_json::to_string(&asked.act)
                 .ok()
                 .and_then(|text| RawValue::from_string(text).ok());
             let told = leaves::People::OperationAsked {
                 operation: asked.id,
                 number,
                 asker,
-                contents: contents.ok_or(Error::Unfinished)?,
+                contents: exactly.ok_or(Error::Unfinished)?,
                 nonce: BASE64URL_NOPAD.encode(&nonce),
                 reason: reason.clone(),
             };
             tell(transaction, now, told)?;
+            let asks = name(&known, asker);
+            let body = format!(
+                "{asks} asks for this{}:\n{}\nAgree or object on the page of approvals.",
+                match reason.is_empty() {
+                    true => String::new(),
+                    false => format!(", because: {reason}"),
+                },
+                contents(&asked.act)
+            );
+            let kind = match asked.state {
+                State::Waiting { .. } => Kind::Alone,
+                _ => Kind::Request,
+            };
+            let subject = format!("Operation {number} was asked for by {asks}");
+            notify(transaction, now, kind, subject, body)?;
             Ok(number)
         })
     }
@@ -130,7 +147,7 @@ impl People {
             return Err(Error::NotSigned);
         };
         let (factor, signed) = self.signed_by(who, &challenge, answer)?;
-        let Kind::Passkey { public_key, .. } = factor.kind else {
+        let FactorKind::Passkey { public_key, .. } = factor.kind else {
             return Err(Error::NotSigned);
         };
         let now = self.vault.now();
@@ -152,7 +169,16 @@ impl People {
                 public_key: BASE64URL_NOPAD.encode(&public_key),
             };
             tell(transaction, now, told)?;
-            Ok(Listed::of(kept, &known, now.vault_ms))
+            let listed = Listed::of(kept, &known, now.vault_ms);
+            let says = name(&known, who);
+            let waits = match listed.state {
+                State::Waiting { .. } => "It waits now, and can be stopped meanwhile.",
+                _ => "It takes more yeses.",
+            };
+            let body = format!("{}\n{waits}", contents(&listed.kept.operation.act));
+            let subject = format!("Operation {number} was approved by {says}");
+            notify(transaction, now, Kind::Approval, subject, body)?;
+            Ok(listed)
         })
     }
 
@@ -247,6 +273,12 @@ pub(super) fn tell_ended(
         End::Withdrawn => ("withdrawn", Some(kept.operation.asker)),
         End::Stopped(by) => ("stopped", Some(by)),
     };
+    let subject = match operator {
+        Some(_) => format!("Operation {} was {why}", kept.number),
+        None => format!("Operation {} has lapsed", kept.number),
+    };
+    let body = contents(&kept.operation.act);
+    notify(transaction, now, Kind::Stop, subject, body)?;
     let told = leaves::People::OperationEnded {
         operation: kept.operation.id,
         number: kept.number,

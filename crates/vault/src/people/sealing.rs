@@ -7,16 +7,18 @@
 //!     └─────────── an operation, after a day ───────┘
 //! ```
 
-use strongroom_access::{Act, Operation, Permit, Refusal, Seal, permit, seal};
+use strongroom_access::{Act, Operation, Permit, Refusal, Seal, Way, permit, seal};
 use strongroom_model::Name;
 
 use crate::database::Transaction;
 use crate::people::joining::tell;
 use crate::people::operations::tell_ended;
+use crate::people::telling::{name, notify};
 use crate::people::world::permitted;
 use crate::people::{Given, Known, People, Who, code, digest_of, plain};
 use crate::records::leaves::{self, By, Moment};
 use crate::records::people::{operations, seals};
+use crate::rules::notices::Kind;
 use crate::{Error, Result};
 
 impl People {
@@ -78,6 +80,11 @@ impl People {
 
 /// Closes the seal that a permit is for.
 fn close(transaction: &mut dyn Transaction, now: Moment, permit: Permit) -> Result<()> {
+    let by = match permit.way() {
+        Way::Operator(who) => name(&Known::read(transaction, [])?, *who),
+        Way::SealCode { holder } => format!("the seal code of {}", holder.as_str()),
+        _ => "whoever has the vault's folder".to_owned(),
+    };
     let sealed = leaves::People::Sealed {
         by: By::from(permit.way()),
     };
@@ -85,7 +92,13 @@ fn close(transaction: &mut dyn Transaction, now: Moment, permit: Permit) -> Resu
     settled(transaction, now, |known, open| {
         seal::close(permit, &known.world(), open, leaf, now.vault_ms)
     })?;
-    seals::close(transaction, leaf, now.vault_ms)
+    seals::close(transaction, leaf, now.vault_ms)?;
+    let subject = format!("The vault was sealed by {by}");
+    let body =
+        "Nothing is destroyed, loosened or newly trusted from now on; uploads and restores go \
+                on. Opening it takes the approval of others, and a day."
+            .to_owned();
+    notify(transaction, now, Kind::Seal, subject, body)
 }
 
 /// Opens the seal that a permit is for.
@@ -101,7 +114,10 @@ pub(super) fn open(transaction: &mut dyn Transaction, now: Moment, permit: Permi
         seal::open(permit, &known.world(), open, now.vault_ms)
     })?;
     let opened = leaves::append(transaction, now, &leaves::Act::People(unsealed))?;
-    seals::open(transaction, opened, now.vault_ms)
+    seals::open(transaction, opened, now.vault_ms)?;
+    let subject = "The seal was opened".to_owned();
+    let body = format!("It was closed by leaf {leaf} of the log.");
+    notify(transaction, now, Kind::Unseal, subject, body)
 }
 
 /// Closes or opens it, and writes down what has lapsed by then.

@@ -5,12 +5,14 @@ use strongroom_access::{Act, Operator, OperatorId, Shown};
 
 use crate::database::Transaction;
 use crate::people::joining::tell;
+use crate::people::telling::{name, notify};
 use crate::people::world::permitted;
 use crate::people::{Given, Known, People, Who, digest_of};
 use crate::records::leaves::{self, By, Moment};
 use crate::records::people::factors::{self, Factor};
 use crate::records::people::{operators, sessions};
 use crate::rules::clock::{DAY_MS, MINUTE_MS};
+use crate::rules::notices::Kind;
 use crate::{Error, Result};
 
 /// Where somebody signs in from.
@@ -217,5 +219,16 @@ pub(super) fn begin(
         address: browser.address.clone(),
         is_new_place,
     };
-    tell(transaction, now, signed_in)
+    tell(transaction, now, signed_in)?;
+    if is_new_place {
+        let who = name(&known, operator);
+        let subject = format!("{who} has signed in from a new place");
+        let body = format!(
+            "Address {}, program {program}. Whoever it was not ends that session on the page of \
+             operators.",
+            browser.address
+        );
+        notify(transaction, now, Kind::NewPlace, subject, body)?;
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod api;
 mod clients;
+mod console;
 mod database;
 mod fleet;
 mod http;

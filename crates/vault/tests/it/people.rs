@@ -2,5 +2,5 @@
 
 mod attacks;
 mod device;
-mod scene;
+pub(crate) mod scene;
 mod stories;

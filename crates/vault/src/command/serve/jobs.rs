@@ -13,6 +13,7 @@ use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::{Stop, VaultState};
 use strongroom_vault::notify::Teller;
+use strongroom_vault::people::People;
 use strongroom_vault::publication::{Publisher, Witnesses};
 use strongroom_vault::vault::Job;
 use strongroom_vault::{Error, Result, Vault};
@@ -66,6 +67,8 @@ const ABANDONED: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone)]
 pub(super) struct Jobs {
     pub(super) vault: Vault,
+    /// Whose operations come due.
+    pub(super) people: Arc<People>,
     pub(super) publisher: Arc<Publisher>,
     /// Who is asked to cosign the log.
     pub(super) witnesses: Arc<Witnesses>,
@@ -124,12 +127,18 @@ impl Jobs {
         scrubber.end().await;
     }
 
-    /// Goes on with acts whose process is gone, until `stop`.
+    /// Goes on with acts whose process is gone, does operations that are due, and removes sessions and
+    /// challenges that count no more, until `stop`.
     async fn keep_going_on(self, mut stop: Stop) {
         let mut tick = interval(GO_ON_EVERY);
         while stop.wait_or(tick.tick()).await.is_some() {
             let vault = self.vault.clone();
             self.run("under-way", move || vault.go_on().map(drop)).await;
+            let people = Arc::clone(&self.people);
+            self.run("operations", move || people.perform_due().map(drop))
+                .await;
+            let people = Arc::clone(&self.people);
+            self.run("sessions", move || people.sweep()).await;
         }
     }
 
@@ -275,6 +284,7 @@ impl Jobs {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_model::Secret;
     use strongroom_vault::http::Stopper;
     use tempfile::TempDir;
     use tokio::task::yield_now;
@@ -303,6 +313,7 @@ mod tests {
         let metrics = Arc::new(Metrics::new());
         let jobs = Jobs {
             vault: vault.clone(),
+            people: Arc::new(People::new(vault.clone(), None, Secret::new("a key"))),
             publisher,
             witnesses: Arc::new(Witnesses::new(&[]).unwrap()),
             standings: Standings::new(&metrics),

@@ -29,7 +29,6 @@ pub(super) fn page(scene: &Scene<'_>, rest: &[&str]) -> Result<Reply> {
             Ok(number) => one(scene, is_post, number, rest),
             Err(_) => Ok(nothing(scene)),
         },
-        _ => Ok(nothing(scene)),
     }
 }
 
