@@ -25,7 +25,7 @@ use strongroom_vault::people::Who;
 use strongroom_vault::publication::Publisher;
 use strongroom_vault::rules::right::Right;
 use strongroom_vault::runs_in::Whereabouts;
-use strongroom_vault::vault::NewToken;
+use strongroom_vault::vault::{Channels, NewToken};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio::time::interval;
@@ -108,6 +108,7 @@ impl TrialVault {
             spool: found.data.clone(),
             runs_in: Whereabouts::declared(None),
             verify_every_ms: found.verify_every.milliseconds(),
+            channels: Channels::of(&found.notify),
             admin_token: admin_token::open(&found.data.join("keys"))?,
         });
         let pages = Pages { rest, api };
