@@ -143,7 +143,8 @@ impl Reply {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(lasts));
         headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        // With none at all, browsers would say of no form from where it comes.
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
         for (name, value) in OTHERS {
             let name = HeaderName::from_static(name);
             headers.insert(name, HeaderValue::from_static(value));

@@ -205,7 +205,7 @@ async fn protection_is_raised_and_never_lowered() {
         let refused = admin.post(&keeping, lower).await;
         assert_eq!(refused.status, 403);
         let why = refused.body["error"].as_str().unwrap();
-        assert!(why.contains("approval of several people"), "{why}");
+        assert!(why.contains("approval of others"), "{why}");
     }
     let refused = admin.ask("DELETE", REPOSITORY, None).await;
     assert_eq!(refused.status, 403);
