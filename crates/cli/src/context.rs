@@ -18,7 +18,7 @@ use crate::cli::GlobalArgs;
 use crate::error::{Error, Result};
 use crate::exit::Exit;
 use crate::output::{Output, visible};
-use crate::vaults::{self, Copies, NewFiles, Vaults};
+use crate::vaults::{self, Copies, Met, NewFiles, Vaults};
 use crate::{config_file, copies, locking, memory, password, predecessors, state_folder};
 
 /// One run of the program.
@@ -374,6 +374,17 @@ impl Opened {
     /// What this machine remembers of the repository.
     pub(crate) fn memory(&self) -> RepositoryState {
         self.state.repository(self.session.id())
+    }
+
+    /// Fails where a vault says that it is sealed: then nothing is destroyed, on no copy.
+    pub(crate) fn check_seal(&self) -> Result<()> {
+        let is_sealed = |met: &&Met| met.info.as_ref().is_some_and(|info| info.sealed);
+        match self.vaults.met.iter().find(is_sealed) {
+            Some(met) => Err(Error::Sealed {
+                copy: met.copy.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Whether every copy of the configuration can be used.

@@ -28,6 +28,12 @@ pub(crate) enum Error {
         /// Why.
         source: strongroom_store::Error,
     },
+    /// A vault is sealed, so that nothing is forgotten or pruned anywhere.
+    #[error("The vault of {copy} is sealed: nothing is forgotten or pruned, on no copy")]
+    Sealed {
+        /// The copy.
+        copy: String,
+    },
     /// No configuration was found.
     #[error("There is no configuration")]
     NoConfig {
@@ -253,6 +259,11 @@ impl Error {
                     .to_owned(),
             ),
             Self::Checkpoint { source, .. } => source.hint(),
+            Self::Sealed { .. } => Some(
+                "somebody has reason to fear an intruder: its operators know, and when others have \
+                 agreed to open the seal, run this again. Backups and restores go on"
+                    .to_owned(),
+            ),
             Self::NoConfig { searched } => {
                 let paths: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
                 Some(format!(

@@ -38,6 +38,7 @@ pub(crate) enum Command {
     Key(key::Command),
     #[command(subcommand)]
     Operators(operators::Command),
+    Seal(operators::Seal),
     Undelete(undelete::Args),
     Hide(hide::Hide),
     Unhide(hide::Unhide),
@@ -63,6 +64,7 @@ impl Command {
             Self::Repository(command) => command.run(),
             Self::Key(command) => command.run(),
             Self::Operators(command) => command.run(),
+            Self::Seal(args) => args.run(),
             Self::Undelete(args) => args.run(),
             Self::Hide(args) => args.run(),
             Self::Unhide(args) => args.run(),

@@ -82,6 +82,9 @@ impl Args {
             return annul(context, &mut opened, &self.annul);
         }
         opened.session.check_removal()?;
+        if !self.dry_run {
+            opened.check_seal()?;
+        }
         let now = (opened.environment.clock)();
         let memory = opened.memory();
         if !self.dry_run {

@@ -98,6 +98,9 @@ pub(crate) fn run(
     options: &PruneOptions,
 ) -> Result<Pruned> {
     opened.session.check_removal()?;
+    if !options.dry_run {
+        opened.check_seal()?;
+    }
     let _sweep = (!options.dry_run).then(|| stores::sweep(opened));
     let memory = opened.memory();
     let client = memory::signer(&opened.state);

@@ -399,6 +399,31 @@ fn a_vault_that_was_restored_begins_a_new_log_which_is_an_alarm_until_it_is_acce
 
 /// Asks the vault until it has found so many rotten objects.
 #[track_caller]
+#[test]
+fn while_a_vault_is_sealed_nothing_is_forgotten_or_pruned_and_backups_go_on() {
+    let scene = Scene::new();
+    let (vault, ..) = RealVault::of_copy(&scene, "maintain");
+    write_noise(&scene.source().join("noise"), 1, 1 << 16);
+    plant_key(&scene.path("one"), PASSWORD);
+    scene.expect(0, &["init"]);
+    scene.expect(0, &["backup"]);
+    let snapshot = scene.snapshots().remove(0);
+    let sealed = RealVault::own(&vault.folder, &["seal"]);
+    assert!(sealed.status.success(), "{sealed:?}");
+    let files = |copy: &str| (scene.files(copy, "snapshots"), scene.files(copy, "data"));
+    let before = files("one");
+    for words in [&["forget", &snapshot][..], &["prune"]] {
+        let refused = scene.expect(1, words);
+        let text = refused.err;
+        assert!(text.contains("is sealed"), "{text}");
+        assert!(text.contains("its operators know"), "{text}");
+    }
+    assert_eq!(files("one"), before);
+    scene.expect(0, &["prune", "--dry-run"]);
+    scene.expect(0, &["backup"]);
+    assert!(files("one").0.len() > before.0.len());
+}
+
 fn wait_for_rotten(scene: &Scene, rotten: u64) {
     let until = Instant::now() + PATIENCE;
     loop {

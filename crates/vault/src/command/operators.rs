@@ -1,5 +1,6 @@
 //! `strongroom-vault operators`: the link by which the first operator comes.
 
+use strongroom_vault::people::Who;
 use strongroom_vault::{Error, Result, opening};
 
 use crate::command::{Which, print};
@@ -40,5 +41,24 @@ impl Link {
         let people = opening::people(&config, self.which.open()?)?;
         let link = people.first_link()?;
         print(format_args!("{}/-/join/{}", url.origin(), link.reveal()))
+    }
+}
+
+/// Seal the vault, so that nothing is destroyed, loosened or newly trusted
+///
+/// Uploads and restores go on. Opening the seal takes the approval of operators, and a day. Once there
+/// are operators they seal, on any page or by a seal code.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Seal {
+    #[command(flatten)]
+    which: Which,
+}
+
+impl Seal {
+    pub(crate) fn run(&self) -> Result<()> {
+        let vault = self.which.open()?;
+        let people = opening::people(&self.which.config()?, vault)?;
+        people.seal(Who::Folder)?;
+        print("The vault is sealed")
     }
 }

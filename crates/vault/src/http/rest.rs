@@ -321,6 +321,7 @@ fn refusal(error: &Error, peer: &Peer, note: &Note) -> Response {
         | Error::ConfigIsThere { .. }
         | Error::Hidden { .. }
         | Error::TooManyLocks { .. }
+        | Error::NotPermitted(_)
         | Error::Refused { .. } => StatusCode::FORBIDDEN,
         Error::NotFound { .. } | Error::Unknown { .. } => StatusCode::NOT_FOUND,
         Error::BadBytes { .. } | Error::UploadBroken { .. } => StatusCode::BAD_REQUEST,

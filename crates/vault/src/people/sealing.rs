@@ -68,14 +68,6 @@ impl People {
         })?;
         Ok(code)
     }
-
-    /// Whether it is sealed.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub fn seal_now(&self) -> Result<Seal> {
-        self.vault.read(|transaction| seals::get(transaction))
-    }
 }
 
 /// Closes the seal that a permit is for.

@@ -17,6 +17,8 @@ const EVERYDAY_PERCENT: u128 = 5;
 /// Why nothing of a repository is purged now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
+    /// The vault is sealed.
+    Sealed,
     /// The clock is doubted.
     Clock,
     /// So much was tombstoned within a day, or of what nothing opens without, that an operator has
@@ -59,6 +61,7 @@ impl Hold {
     /// Why, in words.
     pub const fn words(self) -> &'static str {
         match self {
+            Self::Sealed => "the vault is sealed: operators have to agree to open the seal",
             Self::Clock => {
                 "the wall clock has jumped: an operator has to look at it and confirm it"
             }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use strongroom_access::Act as Permitted;
+use strongroom_access::{Act as Permitted, Refusal};
 use strongroom_model::{FileName, FileType, RepositoryPath};
 
 use crate::database::Transaction;
 use crate::people::{Who, allow};
 use crate::records::leaves::{self, Act, Dated};
 use crate::records::objects::{self, Key, number_of};
+use crate::records::people::seals;
 use crate::records::repositories::{self, Repository};
 use crate::records::tally::{self, Tally};
 use crate::records::{hours, lives, tombstones, vital};
@@ -31,7 +32,8 @@ impl Vault {
     /// none the less deleted.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]; [`Error::DayIsUsedUp`]; [`Error::TooManyLives`]; those of the database.
+    /// [`Error::Forbidden`]; [`Error::NotPermitted`] under the seal; [`Error::DayIsUsedUp`];
+    /// [`Error::TooManyLives`]; those of the database.
     pub fn remove(
         &self,
         principal: &Principal,
@@ -64,6 +66,11 @@ impl Vault {
             }
             let repository =
                 repositories::get(transaction, &path)?.ok_or_else(|| unknown_repository(&path))?;
+            // **Security:** whoever asks for everything to be deleted under the seal would have it go
+            // as soon as that is opened, since its grace went on meanwhile.
+            if seals::get(transaction)?.is_closed() {
+                return Err(Refusal::Sealed.into());
+            }
             check_lives(transaction, &repository, &key, name, now.vault_ms)?;
             usage::spend_on_deletion(transaction, token, now.vault_ms)?;
             let file = told(&path, name, object.bytes, Some(&token_name));

@@ -157,7 +157,7 @@ impl Vault {
             Ok((observed, tokens, others))
         })?;
         for observed in &mut repositories {
-            observed.held = self.purge_hold(&observed.repository);
+            observed.held = self.purge_hold(&observed.repository)?;
         }
         repositories.sort_by_key(|observed| observed.repository.id);
         let of_right = |(right, standing, count)| TokensObserved {

@@ -62,7 +62,7 @@ impl Vault {
         };
         let (tombstones, hidden, pending_keys, scrub) = self.read(count)?;
         Ok(Overview {
-            hold: self.purge_hold(&repository),
+            hold: self.purge_hold(&repository)?,
             tombstones,
             hidden,
             pending_keys,

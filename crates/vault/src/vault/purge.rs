@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
+use strongroom_access::Seal;
 use strongroom_model::{FileName, RepositoryPath};
 
 use crate::database::Transaction;
@@ -22,6 +23,7 @@ use crate::records::hours;
 use crate::records::leaves::{self, Act};
 use crate::records::needs;
 use crate::records::objects::{self, Key};
+use crate::records::people::seals;
 use crate::records::purging;
 use crate::records::repositories::{self, Repository};
 use crate::records::tally;
@@ -112,11 +114,25 @@ impl Purges {
 
 impl Vault {
     /// Why nothing of a repository is purged now.
-    pub fn purge_hold(&self, repository: &Repository) -> Option<Hold> {
-        if self.is_clock_doubted() {
-            return Some(Hold::Clock);
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn purge_hold(&self, repository: &Repository) -> Result<Option<Hold>> {
+        if self.seal()?.is_closed() {
+            return Ok(Some(Hold::Sealed));
         }
-        repository.purge_held_ms.map(|_| Hold::ManyTombstones)
+        if self.is_clock_doubted() {
+            return Ok(Some(Hold::Clock));
+        }
+        Ok(repository.purge_held_ms.map(|_| Hold::ManyTombstones))
+    }
+
+    /// Whether the vault is sealed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn seal(&self) -> Result<Seal> {
+        self.read(|transaction| seals::get(transaction))
     }
 
     /// Removes a bounded share of what is due in each repository; nothing where another process
@@ -178,10 +194,14 @@ impl Vault {
     fn purge_in(&self, repository: &Repository, held: &Held<'_>) -> Result<Purged> {
         held.keep()?;
         let mut purged = Purged {
-            held: self.purge_hold(repository),
+            held: self.purge_hold(repository)?,
             ..Purged::default()
         };
-        // What was begun is ended whatever holds by now: nobody sees it any more.
+        // Under the seal not even what was begun: its bytes are still there.
+        if purged.held == Some(Hold::Sealed) {
+            return Ok(purged);
+        }
+        // What was begun is ended whatever else holds by now: nobody sees it any more.
         let waiting = self.finish_purges(repository, held, &mut purged)?;
         // No more than a share ever waits for a storage that does not let go of it.
         let share = self.shared.settings.purge_share;
@@ -268,7 +288,8 @@ impl Vault {
             let Some(repository) = repositories::get(transaction, &path)? else {
                 return Ok(());
             };
-            if clock.is_doubted || repository.purge_held_ms.is_some() {
+            let is_sealed = seals::get(transaction)?.is_closed();
+            if is_sealed || clock.is_doubted || repository.purge_held_ms.is_some() {
                 return Ok(());
             }
             for name in &due {

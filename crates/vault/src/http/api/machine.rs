@@ -45,7 +45,7 @@ impl Api {
         match call {
             Call::Vault => {
                 refuse_parameters(&request)?;
-                answer::json(&self.vault_info()?)
+                answer::json(&self.vault_info().await?)
             }
             Call::Consistency => {
                 self.consistency(request::number(&request, "old")?, place)
@@ -107,8 +107,10 @@ impl Api {
         answer::json(&wire::arrivals(&page)?)
     }
 
-    fn vault_info(&self) -> Result<VaultInfo> {
+    async fn vault_info(&self) -> Result<VaultInfo> {
         let vault = &self.parts().vault;
+        let look = vault.clone();
+        let seal = self.parts().blocking.run(move || look.seal()).await?;
         Ok(VaultInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             origin: vault.origin().to_owned(),
@@ -116,7 +118,7 @@ impl Api {
             runs_in: self.parts().runs_in.known(),
             objects_in: self.parts().runs_in.objects_in(),
             time: wire::time(&vault.shown())?,
-            sealed: false,
+            sealed: seal.is_closed(),
             new_log: vault.log().before.clone().map(|before| NewLog { before }),
         })
     }

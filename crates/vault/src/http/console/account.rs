@@ -74,7 +74,7 @@ fn show(scene: &Scene<'_>) -> Result<Reply> {
                     @if !is_this {
                         (scene.form("/-/you/end", &html! {
                             input type="hidden" name="session" value=(kept.number);
-                            button.quiet aria-label={ "End session " (kept.number) } { "End" }
+                            button.quiet aria-label={ "End the one from " (kept.address) } { "End" }
                         }))
                     }
                 }

@@ -209,7 +209,7 @@ fn card(scene: &Scene<'_>, operator: &Operator) -> Result<Markup> {
             @if id != scene.me() && operator.standing == Standing::Active {
                 (scene.form("/-/operators/sessions", &html! {
                     input type="hidden" name="operator" value=(id);
-                    button.quiet aria-label={ "End the sessions of " (operator.name.as_str()) } {
+                    button.quiet aria-label={ "End sessions of " (operator.name.as_str()) } {
                         "End sessions"
                     }
                 }))

@@ -80,10 +80,11 @@
     const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
     const at = parts.findIndex(([size]) => seconds >= size);
     if (at < 0) return "now";
-    return parts.slice(at, at + 2).map(([size, word], n) => {
+    const told = parts.slice(at, at + 2).map(([size, word], n) => {
       const whole = n ? seconds % parts[at][0] : seconds;
-      return `${Math.floor(whole / size)} ${word}`;
-    }).join(" ");
+      return [Math.floor(whole / size), word];
+    });
+    return told.filter(([count]) => count > 0).map((part) => part.join(" ")).join(" ");
   };
 
   const began = performance.now();

@@ -11,17 +11,20 @@ pub(super) fn time(ms: i64) -> String {
     time.map_or_else(|_| "?".to_owned(), |time| time.to_string())
 }
 
-/// A period in its two largest units.
+/// A period in its largest unit, and the one below where something is left.
 pub(super) fn period(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
     let units = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let mut rest = seconds;
+    let mut rest = ms.max(0) / 1000;
     let mut parts = Vec::new();
     for (size, word) in units {
         let count = rest / size;
         rest %= size;
-        if (count > 0 || !parts.is_empty()) && parts.len() < 2 {
+        if count > 0 {
             parts.push(format!("{count} {word}"));
+        }
+        // What is left below the unit next to the largest is not told.
+        if parts.len() == 2 || (count == 0 && parts.len() == 1) {
+            break;
         }
     }
     match parts.is_empty() {
@@ -142,8 +145,10 @@ mod tests {
             (0, "now"),
             (-5, "now"),
             (59_000, "59 s"),
-            (3_600_000, "1 h 0 min"),
-            (72 * 3_600_000, "3 d 0 h"),
+            (3_600_000, "1 h"),
+            (3_661_000, "1 h 1 min"),
+            (3_605_000, "1 h"),
+            (72 * 3_600_000, "3 d"),
             (90_061_000, "1 d 1 h"),
         ] {
             assert_eq!(period(ms), text, "{ms}");

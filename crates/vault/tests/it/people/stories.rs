@@ -1,13 +1,16 @@
 //! What people do at a vault, from the first link to the opened seal.
 
 use strongroom_access::{Act, Keeping, Refusal, Seal, Setup};
-use strongroom_model::{RepositoryPath, Secret};
+use strongroom_model::{FileType, RepositoryPath, Secret};
 use strongroom_vault::people::{Browser, Performed, Who};
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS};
+use strongroom_vault::rules::purge::Hold;
+use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Longer;
 use strongroom_vault::{Error, Vault};
 
 use crate::people::scene::{Office, PASSWORD};
+use crate::vault::scene::repository;
 
 fn path() -> RepositoryPath {
     "acme".parse().unwrap()
@@ -165,7 +168,7 @@ fn under_the_seal_nothing_is_lowered_or_trusted_and_others_open_it_after_a_day()
         office.people.seal_by_code(&spoken),
         Err(Error::NotSignedIn)
     ));
-    let Seal::Sealed { leaf, .. } = office.people.seal_now().unwrap() else {
+    let Seal::Sealed { leaf, .. } = office.scene.vault.seal().unwrap() else {
         panic!("it is open");
     };
     let who = office.signs_in(&anna);
@@ -193,7 +196,7 @@ fn under_the_seal_nothing_is_lowered_or_trusted_and_others_open_it_after_a_day()
     office.scene.pass(DAY_MS);
     assert_eq!(office.people.perform_due().unwrap(), 1);
     assert!(matches!(
-        office.people.seal_now().unwrap(),
+        office.scene.vault.seal().unwrap(),
         Seal::Open { .. }
     ));
     // What waited under it waits anew.
@@ -216,5 +219,41 @@ fn set_up_ends_and_a_seal_survives_a_restart() {
     let scene = scene.reopened();
     let key = Secret::new("a key");
     let people = strongroom_vault::people::People::new(scene.vault.clone(), None, key);
-    assert!(people.seal_now().unwrap().is_closed());
+    assert!(people.vault().seal().unwrap().is_closed());
+}
+
+#[test]
+fn under_the_seal_nothing_is_purged_or_asked_to_be_deleted_and_uploads_go_on() {
+    let office = Office::new();
+    let scene = &office.scene;
+    let maintain = scene.token(Right::Maintain);
+    scene.init(&maintain);
+    let gone = scene
+        .put(
+            &maintain,
+            FileType::Data,
+            b"what was asked to be deleted before",
+        )
+        .unwrap();
+    let stays = scene
+        .put(&maintain, FileType::Data, b"what is there")
+        .unwrap();
+    scene.vault.remove(&maintain, &repository(), gone).unwrap();
+    let anna = office.first("anna");
+    office.people.seal(office.signs_in(&anna)).unwrap();
+    let refused = scene
+        .vault
+        .remove(&maintain, &repository(), stays)
+        .unwrap_err();
+    assert!(
+        matches!(refused, Error::NotPermitted(Refusal::Sealed)),
+        "{refused}"
+    );
+    scene
+        .put(&maintain, FileType::Data, b"what comes under the seal")
+        .unwrap();
+    scene.pass(10 * DAY_MS);
+    let outcomes = scene.vault.purge().unwrap();
+    assert_eq!(outcomes[0].1.held, Some(Hold::Sealed));
+    assert_eq!(outcomes[0].1.objects, 0);
 }
