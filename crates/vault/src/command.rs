@@ -39,6 +39,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Operators(operators::Command),
     Seal(operators::Seal),
+    RecoverOperators(operators::Recover),
     Undelete(undelete::Args),
     Hide(hide::Hide),
     Unhide(hide::Unhide),
@@ -65,6 +66,7 @@ impl Command {
             Self::Key(command) => command.run(),
             Self::Operators(command) => command.run(),
             Self::Seal(args) => args.run(),
+            Self::RecoverOperators(args) => args.run(),
             Self::Undelete(args) => args.run(),
             Self::Hide(args) => args.run(),
             Self::Unhide(args) => args.run(),

@@ -46,23 +46,27 @@ const TOOLS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What decrypts a repository, or makes its keys of a password.
+/// What reads a repository.
 ///
-/// **Architecture invariant:** the vault's program links none of it, in whatever way. What TLS
-/// needs is in `ring`, which is another matter: no password of a repository reaches it.
+/// **Architecture invariant:** the vault's program links none of it, in whatever way.
+const READERS: &[&str] = &["strongroom-repo", "strongroom-engine", "rustic_core"];
+
+/// What decrypts, or makes keys of a repository's password.
+///
+/// **Architecture invariant:** no crate of ours that the vault's program links names any of it. What
+/// TLS needs is in `ring`, and what passkeys need comes with `webauthn-rs`: no password of a repository
+/// reaches either, and no code of ours could call what they link (docs/decisions/0011).
 const DECRYPTING: &[&str] = &[
-    "strongroom-repo",
-    "strongroom-engine",
     "aes",
     "aes-gcm",
-    "argon2",
+    "cbc",
     "chacha20poly1305",
-    "ctr",
+    "crypto-glue",
     "crypto_secretbox",
+    "ctr",
     "openssl",
     "pbkdf2",
     "poly1305",
-    "rustic_core",
     "scrypt",
     "sodiumoxide",
 ];
@@ -87,20 +91,32 @@ pub(super) fn check_linked(metadata: &str) -> Result<Vec<Complaint>> {
     let mut complaints = Vec::new();
     for program in BLIND {
         let linked = reaches(&metadata, program)?;
-        let decrypting = DECRYPTING.iter().filter(|name| linked.contains(**name));
-        complaints.extend(decrypting.map(|name| {
+        let readers = READERS.iter().filter(|name| linked.contains_key(**name));
+        complaints.extend(readers.map(|name| {
             format!(
-                "{program} links {name}, which decrypts: `cargo tree -p {program} -e normal,build \
-                 --target all --all-features -i {name}` tells through what"
+                "{program} links {name}, which reads repositories: `cargo tree -p {program} -e \
+                 normal,build --target all --all-features -i {name}` tells through what"
             )
         }));
+        for (ours, named) in &linked {
+            if !ours.starts_with("strongroom-") {
+                continue;
+            }
+            let decrypting = DECRYPTING.iter().filter(|name| named.contains(**name));
+            complaints.extend(decrypting.map(|name| {
+                format!("{ours}, which {program} links, names {name}, which decrypts")
+            }));
+        }
     }
     Ok(complaints)
 }
 
 /// The names of all crates that one links, directly or through others, for whatever system and
-/// also while it is built; what only its tests link is left out.
-fn reaches<'m>(metadata: &'m Value, from: &str) -> Result<BTreeSet<&'m str>> {
+/// also while it is built, each with those that it names itself; what only its tests link is left out.
+fn reaches<'m>(
+    metadata: &'m Value,
+    from: &str,
+) -> Result<BTreeMap<&'m str, BTreeSet<&'m str>>> {
     let mut names = BTreeMap::new();
     for package in all(metadata, "/packages") {
         if let (Some(id), Some(name)) = (text(package, "id"), text(package, "name")) {
@@ -115,20 +131,29 @@ fn reaches<'m>(metadata: &'m Value, from: &str) -> Result<BTreeSet<&'m str>> {
     }
     let ours = names.iter().find(|(_, name)| **name == from);
     let (first, _) = ours.with_context(|| format!("cargo metadata knows no {from}"))?;
-    let (mut seen, mut next) = (BTreeSet::new(), vec![*first]);
+    let name_of = |id: &str| {
+        let name = names.get(id).copied();
+        name.context("cargo metadata names a crate that it does not list")
+    };
+    let (mut seen, mut next) = (BTreeMap::new(), vec![*first]);
     while let Some(id) = next.pop() {
-        if !seen.insert(id) {
+        if seen.contains_key(id) {
             continue;
         }
         let node = nodes.get(id).copied();
         let node = node.with_context(|| format!("cargo metadata has not resolved {id}"))?;
         let linked = all(node, "/deps").iter().filter(|link| is_linked(link));
-        next.extend(linked.filter_map(|link| text(link, "pkg")));
+        let linked: Vec<&str> = linked.filter_map(|link| text(link, "pkg")).collect();
+        seen.insert(id, linked.clone());
+        next.extend(linked);
     }
-    seen.iter()
-        .map(|id| names.get(id).copied())
-        .collect::<Option<_>>()
-        .context("cargo metadata names a crate that it does not list")
+    // Of a crate in two versions each has its own.
+    let mut named: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (id, linked) in seen {
+        let linked: Result<Vec<&str>> = linked.into_iter().map(name_of).collect();
+        named.entry(name_of(id)?).or_default().extend(linked?);
+    }
+    Ok(named)
 }
 
 /// Whether a dependency is more than one of tests.
@@ -259,7 +284,12 @@ mod tests {
     fn whatever_the_vault_links_through_others_is_looked_at() {
         let plain = json!({"kind": null, "target": null});
         let complaints = |name: &str, link: &Value| check_linked(&metadata(name, link)).unwrap();
-        for name in ["strongroom-repo", "scrypt", "aes", "poly1305"] {
+        for (name, verb) in [
+            ("strongroom-repo", "strongroom-vault links"),
+            ("rustic_core", "strongroom-vault links"),
+            ("scrypt", "strongroom-store, which strongroom-vault links, names"),
+            ("aes", "strongroom-store, which strongroom-vault links, names"),
+        ] {
             let build = json!({"kind": "build", "target": null});
             let elsewhere = json!({"kind": null, "target": "cfg(windows)"});
             for link in [&plain, &build, &elsewhere] {
@@ -267,7 +297,7 @@ mod tests {
                 let [told] = &told[..] else {
                     panic!("{told:?}")
                 };
-                assert!(told.starts_with(&format!("strongroom-vault links {name},")));
+                assert!(told.starts_with(&format!("{verb} {name},")), "{told}");
             }
             let for_tests = json!({"kind": "dev", "target": null});
             assert_eq!(complaints(name, &for_tests), [""; 0], "{name}");
@@ -277,12 +307,30 @@ mod tests {
     }
 
     #[test]
+    fn what_a_library_of_others_links_is_its_own_matter_but_for_whole_readers() {
+        let plain = json!({"kind": null, "target": null});
+        let through = |name: &str| {
+            let mut metadata: Value =
+                serde_json::from_str(&metadata("webauthn-rs", &plain)).unwrap();
+            let package = json!({"id": "5", "name": name});
+            metadata["packages"].as_array_mut().unwrap().push(package);
+            let nodes = metadata["resolve"]["nodes"].as_array_mut().unwrap();
+            nodes[3]["deps"] = json!([{"name": "x", "pkg": "5", "dep_kinds": [plain]}]);
+            nodes.push(json!({"id": "5", "deps": []}));
+            check_linked(&metadata.to_string()).unwrap()
+        };
+        assert_eq!(through("aes"), [""; 0]);
+        assert_eq!(through("rustic_core").len(), 1);
+    }
+
+    #[test]
     fn what_cargo_resolves_is_asked_for_what_decrypts() {
         // The one program that does decrypt: the names are those that cargo knows.
         let metadata: Value = serde_json::from_str(&linked().unwrap()).unwrap();
         let ours = reaches(&metadata, "strongroom-cli").unwrap();
         for name in ["strongroom-repo", "scrypt", "aes", "ctr", "poly1305"] {
-            assert!(ours.contains(name) && DECRYPTING.contains(&name), "{name}");
+            let is_known = DECRYPTING.contains(&name) || READERS.contains(&name);
+            assert!(ours.contains_key(name) && is_known, "{name}");
         }
         reaches(&metadata, "strongroom-nothing").unwrap_err();
     }

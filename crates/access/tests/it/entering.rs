@@ -115,6 +115,37 @@ fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
     assert_eq!(enrolled, Err(Refusal::NoOperator));
     let lowered = permit::by_folder(&scene.world(), keep(60, 30), scene.now_ms);
     assert_eq!(lowered, Err(Refusal::NeedsApproval));
+    // Nobody else is there yet, and a vault has to go on.
+    let maintain = Act::MakeToken {
+        right: Right::Maintain,
+        prefix: "acme".parse().unwrap(),
+        expires_in_ms: None,
+        in_place_of: None,
+    };
+    let agree = Act::AgreeToPurge {
+        repository: "acme".parse().unwrap(),
+        tombstones: 1,
+        newest: None,
+    };
+    let clock = Act::ConfirmClock { leaf: 0 };
+    for act in [keep(30, 3_000), maintain, agree, clock] {
+        assert!(permit::by_folder(&scene.world(), act, scene.now_ms).is_ok());
+    }
+    for act in [
+        Act::RemoveRepository {
+            repository: "acme".parse().unwrap(),
+        },
+        Act::SetRule {
+            rule: Rule::default(),
+        },
+        Act::AddOperator {
+            name: "mallory".parse().unwrap(),
+            roles: Roles::ALL,
+        },
+    ] {
+        let refused = permit::by_folder(&scene.world(), act, scene.now_ms);
+        assert_eq!(refused, Err(Refusal::NeedsApproval));
+    }
     // Under the seal it makes no token, whatever it is said to replace, and shows nothing again.
     scene.seal = Seal::Sealed {
         since_ms: 0,

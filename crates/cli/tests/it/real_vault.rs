@@ -54,7 +54,10 @@ impl RealVault {
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let configuration = format!("reserve = \"1MiB\"\n{configuration}");
+        // Nobody listens there, and nobody is told of anything in these tests.
+        let told = "[[notify]]\nname = \"phone\"\nkind = \"ntfy\"\nurl = \"http://127.0.0.1:9\"\n\
+                    topic = \"tests\"\nlevel = \"critical\"\noutside_production = true\n";
+        let configuration = format!("reserve = \"1MiB\"\n{configuration}\n{told}");
         fs::write(folder.join("vault.toml"), configuration).unwrap();
         Self::serve(folder, "127.0.0.1:0")
     }

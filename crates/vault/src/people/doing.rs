@@ -305,7 +305,7 @@ pub(crate) fn keep(
 }
 
 /// Lets something happen to an operator; whoever does not count from then on is signed in nowhere.
-fn stand(
+pub(super) fn stand(
     transaction: &mut dyn Transaction,
     now: Moment,
     operator: OperatorId,

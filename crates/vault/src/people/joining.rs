@@ -2,6 +2,7 @@
 
 use strongroom_access::operator::Event;
 use strongroom_access::permit::{self, Link};
+use strongroom_access::setup::Recovery;
 use strongroom_access::{Act, Operator, OperatorId, Roles, Setup, Standing};
 use strongroom_model::Name;
 
@@ -90,11 +91,17 @@ impl People {
             let known = Known::read(transaction, [])?;
             let stands = Standing::invited_at(now.vault_ms);
             let first = operators::insert(transaction, name.as_str(), Roles::ALL, stands, &handle)?;
-            let setup = known.regime.setup.claim(first, now.vault_ms)?;
-            regime::set_setup(transaction, setup)?;
             links::give(transaction, &digest, first)?;
-            let claimed = leaves::People::SetupClaimed { operator: first };
-            tell(transaction, now, claimed)?;
+            match known.regime.recovery {
+                // A recovery brings a link and no set-up.
+                Some(Recovery::Used) => regime::set_recovered(transaction, first)?,
+                _ => {
+                    let setup = known.regime.setup.claim(first, now.vault_ms)?;
+                    regime::set_setup(transaction, setup)?;
+                    let claimed = leaves::People::SetupClaimed { operator: first };
+                    tell(transaction, now, claimed)?;
+                }
+            }
             let invited = leaves::People::OperatorInvited {
                 operator: first,
                 name: name.clone(),
@@ -152,7 +159,10 @@ pub(super) fn tell(
 }
 
 /// Which kind of link somebody comes by: the first operator has his from the terminal.
-const fn kind_of(known: &Known, who: OperatorId) -> Link {
+fn kind_of(known: &Known, who: OperatorId) -> Link {
+    if known.regime.recovered == Some(who) {
+        return Link::First;
+    }
     match known.regime.setup {
         Setup::UnderWay { first, .. } if first.0 == who.0 => Link::First,
         Setup::Unclaimed | Setup::UnderWay { .. } | Setup::Established => Link::Invitation,
@@ -191,7 +201,7 @@ pub(super) fn advance(
     if let Some(paper) = &given.paper
         && regime::get(transaction)?.paper.is_none()
     {
-        regime::set_paper(transaction, &paper.digest)?;
+        regime::set_paper(transaction, Some(&paper.digest))?;
     }
     let stands = leaves::People::OperatorStands {
         operator: operator.id,

@@ -1,6 +1,6 @@
 //! People at a vault, with a passkey in software.
 
-mod attacks;
+pub(crate) mod attacks;
 mod device;
 pub(crate) mod scene;
-mod stories;
+pub(crate) mod stories;

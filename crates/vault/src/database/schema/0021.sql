@@ -142,7 +142,9 @@ CREATE TABLE regime (
     rule BIGINT NOT NULL,
     paper BYTEA,
     recovery TEXT NOT NULL,
-    recovery_ms BIGINT
+    recovery_ms BIGINT,
+    -- Who has come by the link of a recovery.
+    recovery_first BIGINT
 ) /* sqlite: STRICT */;
 INSERT INTO regime (one, setup, rule, recovery) VALUES (1, 'unclaimed', 2, 'none');
 

@@ -2,6 +2,7 @@
 
 use hyper::StatusCode;
 use maud::{DOCTYPE, Markup, html};
+use strongroom_access::setup::Recovery;
 use strongroom_access::{Act, OperatorId, Role, Seal, Setup};
 
 use crate::http::console::ask::Ask;
@@ -116,6 +117,16 @@ impl<'a> Scene<'a> {
                     "Set-up ends in " (countdown(left_ms)) ". Until then the first operator invites "
                     "alone, and nothing can be lowered. "
                     a href="/-/operators" { "Invite somebody" }
+                }
+            }
+            @if let Some(Recovery::Announced { at_ms }) = self.known.regime.recovery {
+                @let left_ms = at_ms + strongroom_access::setup::RECOVERY_WAITS_MS - self.now_ms;
+                div.note.bad {
+                    strong { "All operators are to be recovered" } " in " (countdown(left_ms))
+                    ", by somebody who has the vault's own host and the code on paper. "
+                    (self.form("/-/operators/stop-recovery", &html! {
+                        button.danger { "Stop the recovery" }
+                    }))
                 }
             }
             @if world.is_one_person() && setup == Setup::Established {

@@ -39,6 +39,10 @@ pub(super) fn page(scene: &Scene<'_>, rest: &[&str]) -> Result<Reply> {
             scene.people.close_setup(scene.me())?;
             Ok(Reply::see("/-/operators"))
         }
+        (true, ["stop-recovery"]) => {
+            scene.people.stop_recovery(scene.me())?;
+            Ok(Reply::see("/-/operators"))
+        }
         (true, ["sessions"]) => {
             let of = scene.ask.field("operator").parse();
             let of = of.map_err(|_| Error::Unknown {

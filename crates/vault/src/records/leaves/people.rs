@@ -225,4 +225,13 @@ pub enum People {
         /// By which way.
         by: By,
     },
+    /// A recovery of the operators was asked for on the vault's own host, with the code on paper.
+    RecoveryAnnounced,
+    /// An operator has stopped it.
+    RecoveryStopped {
+        /// Who.
+        operator: OperatorId,
+    },
+    /// It gave its link.
+    RecoveryUsed,
 }

@@ -19,6 +19,8 @@ pub struct Regime {
     pub paper: Option<[u8; 32]>,
     /// A recovery of the operators, where one was announced.
     pub recovery: Option<Recovery>,
+    /// Who has come by the link of the last recovery.
+    pub recovered: Option<OperatorId>,
 }
 
 fn read(row: &dyn Row) -> Result<Regime> {
@@ -48,6 +50,7 @@ fn read(row: &dyn Row) -> Result<Regime> {
         rule: rule.ok_or_else(|| damaged("too few have to agree"))?,
         paper,
         recovery,
+        recovered: row.maybe_int(7)?.map(OperatorId),
     })
 }
 
@@ -56,8 +59,8 @@ fn read(row: &dyn Row) -> Result<Regime> {
 /// # Errors
 /// Those of the database.
 pub fn get(transaction: &mut dyn Transaction) -> Result<Regime> {
-    let statement = "SELECT setup, setup_ms, setup_first, rule, paper, recovery, recovery_ms \
-                     FROM regime WHERE one = 1";
+    let statement = "SELECT setup, setup_ms, setup_first, rule, paper, recovery, recovery_ms, \
+                     recovery_first FROM regime WHERE one = 1";
     let regime = transaction.first(statement, &[], read)?;
     regime.ok_or_else(|| damaged("nothing says how many have to agree"))
 }
@@ -93,13 +96,24 @@ pub fn set_rule(transaction: &mut dyn Transaction, rule: Rule) -> Result<()> {
     Ok(())
 }
 
-/// Sets the code on paper.
+/// Sets the code on paper, or has none count any more.
 ///
 /// # Errors
 /// Those of the database.
-pub fn set_paper(transaction: &mut dyn Transaction, paper: &[u8; 32]) -> Result<()> {
+pub fn set_paper(transaction: &mut dyn Transaction, paper: Option<&[u8; 32]>) -> Result<()> {
     let statement = "UPDATE regime SET paper = $1 WHERE one = 1";
-    transaction.execute(statement, &[Value::Bytes(paper)])?;
+    let paper = paper.map_or(Value::Null, |paper| Value::Bytes(paper));
+    transaction.execute(statement, &[paper])?;
+    Ok(())
+}
+
+/// Notes who has come by the link of a recovery.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_recovered(transaction: &mut dyn Transaction, who: OperatorId) -> Result<()> {
+    let statement = "UPDATE regime SET recovery_first = $1 WHERE one = 1";
+    transaction.execute(statement, &[Value::Int(who.0)])?;
     Ok(())
 }
 

@@ -88,6 +88,13 @@ fn expect_records(old: &Old, transaction: &mut dyn Transaction) -> Result<()> {
         began: 2,
     };
     assert_eq!(repositories::get(transaction, &path)?, Some(expected));
+    // Nobody has agreed to anything else than what it was made with.
+    let agreed = repositories::agreed(transaction, REPOSITORY)?;
+    let keeping = Keeping {
+        retention_ms: 40 * DAY_MS,
+        grace_ms: 50 * DAY_MS,
+    };
+    assert_eq!(agreed, (keeping, false));
     let content = repositories::config_bytes(transaction, REPOSITORY)?;
     assert_eq!(content.as_deref(), Some(&b"the config"[..]));
     let expected = Tombstones {

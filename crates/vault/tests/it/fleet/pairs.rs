@@ -17,6 +17,7 @@ use strongroom_vault::database::{Database, Postgres};
 use strongroom_vault::publication::{LogFolder, Publisher};
 
 use super::process::is_thorough;
+use crate::people::{attacks as thieves, stories};
 use crate::vault::scene::{Pair, Scene, local_bodies, within};
 use crate::vault::{
     attacks, days, hiding, holds, life, model, moments, parts, receipts, rejecting, scrubbing,
@@ -164,10 +165,27 @@ const ON_A_FOLDER: &[fn()] = &[
     receipts::shares::a_run_that_looked_at_its_share_in_vain_is_gone_on_with_by_the_next,
 ];
 
+/// What people do and what is tried on them, which asks the database alone.
+const OF_PEOPLE: &[fn()] = &[
+    stories::all_operators_are_recovered_by_the_code_on_paper_after_a_week_unless_one_stops_it,
+    stories::three_agree_to_lower_what_is_kept_and_it_is_lowered_after_three_days,
+    stories::what_one_has_stopped_is_not_done,
+    stories::whoever_has_the_folder_does_nothing_any_more_once_somebody_came,
+    stories::a_password_with_a_code_signs_in_and_the_code_counts_once,
+    stories::under_the_seal_nothing_is_lowered_or_trusted_and_others_open_it_after_a_day,
+    stories::under_the_seal_nothing_is_purged_or_asked_to_be_deleted_and_uploads_go_on,
+    thieves::a_challenge_is_answered_once_and_only_for_what_it_was_made_for,
+    thieves::a_signature_from_another_page_or_by_whoever_was_not_verified_counts_nowhere,
+    thieves::an_answer_comes_within_five_minutes_or_not_at_all,
+    thieves::who_has_one_factor_has_no_rights_and_his_passkey_signs_nobody_in,
+    thieves::wrong_guesses_pause_strangers_and_never_the_browser_that_was_signed_in,
+    thieves::a_stolen_session_approves_nothing_enrols_nothing_and_invites_nobody,
+];
+
 #[test]
 fn a_vault_on_postgres_does_all_that_one_on_sqlite_does() {
     let server = Arc::new(PostgresServer::start());
-    let tests = [EVERYWHERE, ON_A_FOLDER].concat();
+    let tests = [EVERYWHERE, ON_A_FOLDER, OF_PEOPLE].concat();
     all_within(&|| on_postgres(&server, local_bodies), &tests);
 }
 

@@ -15,7 +15,7 @@ fn suspends(office: &Office, whom: &crate::people::scene::Person) -> Act {
 }
 
 #[test]
-fn a_challenge_is_answered_once_and_only_for_what_it_was_made_for() {
+pub(crate) fn a_challenge_is_answered_once_and_only_for_what_it_was_made_for() {
     let office = Office::new();
     let [anna, bert, cleo] = office.three();
     let asks = |act: &Act| office.people.ask(office.signs_in(&anna), act, "").unwrap();
@@ -66,7 +66,7 @@ fn a_challenge_is_answered_once_and_only_for_what_it_was_made_for() {
 }
 
 #[test]
-fn a_signature_from_another_page_or_by_whoever_was_not_verified_counts_nowhere() {
+pub(crate) fn a_signature_from_another_page_or_by_whoever_was_not_verified_counts_nowhere() {
     let office = Office::new();
     let mut anna = office.first("anna");
     let (handle, options) = office.people.ask_who().unwrap();
@@ -86,7 +86,7 @@ fn a_signature_from_another_page_or_by_whoever_was_not_verified_counts_nowhere()
 }
 
 #[test]
-fn an_answer_comes_within_five_minutes_or_not_at_all() {
+pub(crate) fn an_answer_comes_within_five_minutes_or_not_at_all() {
     let office = Office::new();
     let anna = office.first("anna");
     let (handle, options) = office.people.ask_who().unwrap();
@@ -99,7 +99,7 @@ fn an_answer_comes_within_five_minutes_or_not_at_all() {
 }
 
 #[test]
-fn who_has_one_factor_has_no_rights_and_his_passkey_signs_nobody_in() {
+pub(crate) fn who_has_one_factor_has_no_rights_and_his_passkey_signs_nobody_in() {
     let office = Office::new();
     let anna = office.first("anna");
     let act = Act::AddOperator {
@@ -131,7 +131,7 @@ fn who_has_one_factor_has_no_rights_and_his_passkey_signs_nobody_in() {
 }
 
 #[test]
-fn wrong_guesses_pause_strangers_and_never_the_browser_that_was_signed_in() {
+pub(crate) fn wrong_guesses_pause_strangers_and_never_the_browser_that_was_signed_in() {
     let office = Office::new();
     let anna = office.first("anna");
     let password = Secret::new(PASSWORD);
@@ -175,7 +175,7 @@ fn wrong_guesses_pause_strangers_and_never_the_browser_that_was_signed_in() {
 }
 
 #[test]
-fn a_stolen_session_approves_nothing_enrols_nothing_and_invites_nobody() {
+pub(crate) fn a_stolen_session_approves_nothing_enrols_nothing_and_invites_nobody() {
     let office = Office::new();
     let [anna, bert, cleo] = office.three();
     let stolen = office.signs_in(&bert);

@@ -2,7 +2,7 @@
 
 use strongroom_access::{Act, Keeping, Refusal, Seal, Setup};
 use strongroom_model::{FileType, RepositoryPath, Secret};
-use strongroom_vault::people::{Browser, Performed, Who};
+use strongroom_vault::people::{Browser, Performed, Recovering, Who};
 use strongroom_vault::rules::clock::{DAY_MS, HOUR_MS};
 use strongroom_vault::rules::purge::Hold;
 use strongroom_vault::rules::right::Right;
@@ -37,7 +37,7 @@ fn keeps(vault: &Vault) -> i64 {
 }
 
 #[test]
-fn three_agree_to_lower_what_is_kept_and_it_is_lowered_after_three_days() {
+pub(crate) fn three_agree_to_lower_what_is_kept_and_it_is_lowered_after_three_days() {
     let office = Office::new();
     let vault = &office.scene.vault;
     vault.add_repository(Who::Folder, &path()).unwrap();
@@ -71,7 +71,7 @@ fn three_agree_to_lower_what_is_kept_and_it_is_lowered_after_three_days() {
 }
 
 #[test]
-fn what_one_has_stopped_is_not_done() {
+pub(crate) fn what_one_has_stopped_is_not_done() {
     let office = Office::new();
     let vault = &office.scene.vault;
     vault.add_repository(Who::Folder, &path()).unwrap();
@@ -100,7 +100,7 @@ fn what_one_has_stopped_is_not_done() {
 }
 
 #[test]
-fn whoever_has_the_folder_does_nothing_any_more_once_somebody_came() {
+pub(crate) fn whoever_has_the_folder_does_nothing_any_more_once_somebody_came() {
     let office = Office::new();
     let vault = &office.scene.vault;
     vault.add_repository(Who::Folder, &path()).unwrap();
@@ -125,7 +125,7 @@ fn whoever_has_the_folder_does_nothing_any_more_once_somebody_came() {
 }
 
 #[test]
-fn a_password_with_a_code_signs_in_and_the_code_counts_once() {
+pub(crate) fn a_password_with_a_code_signs_in_and_the_code_counts_once() {
     let office = Office::new();
     let anna = office.first("anna");
     let browser = Browser::default();
@@ -147,7 +147,7 @@ fn a_password_with_a_code_signs_in_and_the_code_counts_once() {
 }
 
 #[test]
-fn under_the_seal_nothing_is_lowered_or_trusted_and_others_open_it_after_a_day() {
+pub(crate) fn under_the_seal_nothing_is_lowered_or_trusted_and_others_open_it_after_a_day() {
     let office = Office::new();
     let vault = &office.scene.vault;
     vault.add_repository(Who::Folder, &path()).unwrap();
@@ -206,7 +206,7 @@ fn under_the_seal_nothing_is_lowered_or_trusted_and_others_open_it_after_a_day()
 }
 
 #[test]
-fn set_up_ends_and_a_seal_survives_a_restart() {
+pub(crate) fn set_up_ends_and_a_seal_survives_a_restart() {
     let office = Office::new();
     let anna = office.first("anna");
     assert!(anna.joined.paper.is_some());
@@ -223,7 +223,7 @@ fn set_up_ends_and_a_seal_survives_a_restart() {
 }
 
 #[test]
-fn under_the_seal_nothing_is_purged_or_asked_to_be_deleted_and_uploads_go_on() {
+pub(crate) fn under_the_seal_nothing_is_purged_or_asked_to_be_deleted_and_uploads_go_on() {
     let office = Office::new();
     let scene = &office.scene;
     let maintain = scene.token(Right::Maintain);
@@ -256,4 +256,43 @@ fn under_the_seal_nothing_is_purged_or_asked_to_be_deleted_and_uploads_go_on() {
     let outcomes = scene.vault.purge().unwrap();
     assert_eq!(outcomes[0].1.held, Some(Hold::Sealed));
     assert_eq!(outcomes[0].1.objects, 0);
+}
+
+#[test]
+pub(crate) fn all_operators_are_recovered_by_the_code_on_paper_after_a_week_unless_one_stops_it() {
+    let office = Office::new();
+    let [anna, bert, _] = office.three();
+    let paper = anna.joined.paper.as_ref().unwrap();
+    let paper = Secret::new(paper.reveal().to_uppercase());
+    assert!(bert.joined.paper.is_none());
+    let recovers = || office.people.recover(&paper).unwrap();
+    let wrong = office.people.recover(&Secret::new("aaaa-bbbb-cccc-dddd"));
+    assert!(matches!(wrong, Err(Error::NotSignedIn)));
+    assert!(matches!(recovers(), Recovering::Waits { .. }));
+    office.people.stop_recovery(bert.id).unwrap();
+    office.scene.pass(8 * DAY_MS);
+    // It begins anew.
+    assert!(matches!(recovers(), Recovering::Waits { .. }));
+    office.people.seal(office.signs_in(&anna)).unwrap();
+    office.scene.pass(7 * DAY_MS - HOUR_MS);
+    assert!(matches!(recovers(), Recovering::Waits { .. }));
+    office.scene.pass(HOUR_MS);
+    let Recovering::Link(link) = recovers() else {
+        panic!("it still waits");
+    };
+    assert!(office.people.session("none").unwrap().is_none());
+    office
+        .people
+        .claim(link.reveal(), &"dora".parse().unwrap())
+        .unwrap();
+    let dora = office.join("dora", link.reveal());
+    // She comes under the seal, which stays, and the old code is worth nothing any more.
+    assert!(office.scene.vault.seal().unwrap().is_closed());
+    assert!(office.people.recover(&paper).is_err());
+    assert!(dora.joined.paper.is_some());
+    let known = office.people.known().unwrap();
+    let counting: Vec<_> = known.operators.iter().filter(|one| one.counts()).collect();
+    assert_eq!(counting.len(), 1);
+    assert_eq!(counting[0].id, dora.id);
+    assert_eq!(known.regime.setup.at(i64::MAX), Setup::Established);
 }
