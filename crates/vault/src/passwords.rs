@@ -3,6 +3,8 @@
 //! The secret of TOTP is not kept anywhere: it is derived from a key of the vault's folder and a salt,
 //! so that whoever reads the database alone learns nothing, and nothing has to be decrypted.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use argon2::Argon2;
 use argon2::password_hash::{PasswordHash, PasswordHasher, PasswordVerifier, SaltString};
 use data_encoding::BASE32_NOPAD;
@@ -34,12 +36,25 @@ const TOTP_SECRET_BYTES: usize = 20;
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$c3Ryb25ncm9vbW5vYm9keQ$\
                        7uCGq2bB0zEo6ZZ6Nq3mXkVnQ2c0b2ZqTqf6mS0g9bE";
 
+/// How many wait for their turn; whoever comes then is asked to come again.
+const MOST_WAITING: usize = 8;
+
 /// Hashes and compares passwords, one at a time: each takes 19 MiB and some 20 ms of a processor, and
-/// whoever guesses shall not have all of them.
+/// whoever guesses shall neither have all of them nor all the threads that wait.
 #[derive(Debug)]
 pub struct Passwords {
     key: Secret,
     turn: Mutex<()>,
+    waiting: AtomicUsize,
+}
+
+/// A place among those that wait, until it is dropped.
+struct Place<'p>(&'p AtomicUsize);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Passwords {
@@ -48,6 +63,19 @@ impl Passwords {
         Self {
             key,
             turn: Mutex::new(()),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// A place among those that wait for their turn.
+    fn place(&self) -> Result<Place<'_>> {
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Place(&self.waiting);
+        match before < MOST_WAITING {
+            true => Ok(place),
+            false => Err(Error::Crowded {
+                what: "sign-ins by password",
+            }),
         }
     }
 
@@ -66,6 +94,7 @@ impl Passwords {
             });
         }
         let salt = SaltString::encode_b64(salt).map_err(|_| Error::Unfinished)?;
+        let _place = self.place()?;
         let _turn = self.turn.lock();
         let hash = Argon2::default().hash_password(text.as_bytes(), &salt);
         hash.map(|hash| hash.to_string())
@@ -73,18 +102,20 @@ impl Passwords {
     }
 
     /// Whether a password is the one of which `kept` is kept; where there is none, after the same work.
-    pub fn is_right(&self, password: &Secret, kept: Option<&str>) -> bool {
+    ///
+    /// # Errors
+    /// [`Error::Crowded`] where too many wait.
+    pub fn is_right(&self, password: &Secret, kept: Option<&str>) -> Result<bool> {
         let text = password.expose();
         if text.len() > LONGEST_BYTES {
-            return false;
+            return Ok(false);
         }
         let hash = PasswordHash::new(kept.unwrap_or(NOBODYS));
-        let Ok(hash) = hash else {
-            return false;
-        };
+        let hash = hash.map_err(|_| Error::Unfinished)?;
+        let _place = self.place()?;
         let _turn = self.turn.lock();
         let is_right = Argon2::default().verify_password(text.as_bytes(), &hash);
-        is_right.is_ok() && kept.is_some()
+        Ok(is_right.is_ok() && kept.is_some())
     }
 
     /// The step to which a code belongs at a moment of the wall clock, where it is right.
@@ -143,16 +174,35 @@ mod tests {
             kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{kept}"
         );
-        assert!(passwords.is_right(&password, Some(&kept)));
-        assert!(!passwords.is_right(&Secret::new("correct horse batterz"), Some(&kept)));
-        assert!(!passwords.is_right(&password, None));
+        assert!(passwords.is_right(&password, Some(&kept)).unwrap());
+        assert!(
+            !passwords
+                .is_right(&Secret::new("correct horse batterz"), Some(&kept))
+                .unwrap()
+        );
+        assert!(!passwords.is_right(&password, None).unwrap());
         assert!(PasswordHash::new(NOBODYS).unwrap().hash.is_some());
         let long = Secret::new("x".repeat(LONGEST_BYTES + 1));
         assert!(passwords.hash(&long, &[1; SALT_BYTES]).is_err());
-        assert!(!passwords.is_right(&long, Some(&kept)));
+        assert!(!passwords.is_right(&long, Some(&kept)).unwrap());
         let short = Secret::new("x".repeat(SHORTEST - 1));
         let refused = passwords.hash(&short, &[1; SALT_BYTES]).unwrap_err();
         assert!(refused.to_string().contains("12 characters"), "{refused}");
+    }
+
+    #[test]
+    fn no_more_wait_for_their_turn_than_there_are_places() {
+        let passwords = passwords();
+        let places: Vec<_> = (0..MOST_WAITING)
+            .map(|_| passwords.place().unwrap())
+            .collect();
+        let password = Secret::new("correct horse battery");
+        assert!(matches!(
+            passwords.is_right(&password, None),
+            Err(Error::Crowded { .. })
+        ));
+        drop(places);
+        assert!(!passwords.is_right(&password, None).unwrap());
     }
 
     #[test]

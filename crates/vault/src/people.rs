@@ -24,8 +24,8 @@ use sha2::{Digest, Sha256};
 use strongroom_access::{OperatorId, Shown};
 use strongroom_model::Secret;
 
-pub(crate) use doing::keep;
 pub use doing::{Done, Performed};
+pub(crate) use doing::{keep, shows_something};
 pub use enrolling::{Enrolling, NewFactor};
 pub use joining::{Joined, Joining};
 pub use operations::Listed;

@@ -113,10 +113,7 @@ pub(super) fn check_linked(metadata: &str) -> Result<Vec<Complaint>> {
 
 /// The names of all crates that one links, directly or through others, for whatever system and
 /// also while it is built, each with those that it names itself; what only its tests link is left out.
-fn reaches<'m>(
-    metadata: &'m Value,
-    from: &str,
-) -> Result<BTreeMap<&'m str, BTreeSet<&'m str>>> {
+fn reaches<'m>(metadata: &'m Value, from: &str) -> Result<BTreeMap<&'m str, BTreeSet<&'m str>>> {
     let mut names = BTreeMap::new();
     for package in all(metadata, "/packages") {
         if let (Some(id), Some(name)) = (text(package, "id"), text(package, "name")) {
@@ -287,8 +284,14 @@ mod tests {
         for (name, verb) in [
             ("strongroom-repo", "strongroom-vault links"),
             ("rustic_core", "strongroom-vault links"),
-            ("scrypt", "strongroom-store, which strongroom-vault links, names"),
-            ("aes", "strongroom-store, which strongroom-vault links, names"),
+            (
+                "scrypt",
+                "strongroom-store, which strongroom-vault links, names",
+            ),
+            (
+                "aes",
+                "strongroom-store, which strongroom-vault links, names",
+            ),
         ] {
             let build = json!({"kind": "build", "target": null});
             let elsewhere = json!({"kind": null, "target": "cfg(windows)"});

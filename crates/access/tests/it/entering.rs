@@ -1,6 +1,8 @@
 //! How operators come in: set-up, the folder, links, and a recovery code in place of a lost factor.
 
-use strongroom_access::{Act, Link, Refusal, Right, Roles, Seal, Setup, Shown, Standing, permit};
+use strongroom_access::{
+    Act, Link, Refusal, Right, Roles, Rule, Seal, Setup, Shown, Standing, permit,
+};
 
 use crate::scene::{DELAY_MS, Scene, id, keep};
 

@@ -82,7 +82,12 @@ impl Console {
         }
         let people = Arc::clone(&self.people);
         let is_encrypted = peer.is_encrypted;
+        let is_post = ask.is_post;
         let reply = self.blocking.run(move || Ok(route(&people, &ask))).await?;
+        if is_post && reply.is_wrong_login() {
+            // The page says what to do, whatever pause there is from now on.
+            let _ = peer.login_failed();
+        }
         Ok(reply.into_response(is_encrypted))
     }
 }

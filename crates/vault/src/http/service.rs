@@ -98,6 +98,11 @@ impl Peer {
         self.logins.failed(self.address.into(), Instant::now())
     }
 
+    /// For how long the address is asked to wait still, because it has failed too often.
+    pub(crate) fn login_pause(&self) -> Option<Duration> {
+        self.logins.pauses(self.address.into(), Instant::now())
+    }
+
     /// Gives the place that the request has among all that are under way to others: nobody shall
     /// hold one who waits, and of whom nothing is known.
     pub(crate) fn leave(&self) {

@@ -1,10 +1,10 @@
 //! Doing what a permit is for.
 
 use strongroom_access::operator::Event;
-use strongroom_access::{Act, Held, OperatorId, Permit, Refusal, Standing};
+use strongroom_access::{Act, Held, OperatorId, Permit, Refusal, Shown, Standing};
 
 use crate::database::Transaction;
-use crate::people::joining::tell;
+use crate::people::joining::{check_free, tell};
 use crate::people::operations::{must, tell_ended};
 use crate::people::telling::{contents, notify};
 use crate::people::world::allow;
@@ -69,19 +69,22 @@ impl People {
         })
     }
 
-    /// Does an operation that is due; `by` is who asks for that, and gets what is shown once. What
-    /// shows something is done for its asker alone.
+    /// Does an operation that is due; `by` is who asks for that, and gets what is shown once.
+    ///
+    /// **Security:** what shows something is done for its asker alone, who shows a passkey for it: a
+    /// stolen session would else take the link by which somebody becomes an operator.
     ///
     /// # Errors
     /// [`Error::Unknown`]; those of the database.
-    pub fn perform(&self, number: u64, by: Option<OperatorId>) -> Result<Performed> {
+    pub fn perform(&self, number: u64, by: Option<Who>) -> Result<Performed> {
         let (now, fresh) = (self.vault.now(), Fresh::new()?);
         self.vault.commit(move |transaction| {
             let mut kept = must(transaction, number)?;
             let before = kept.operation.clone();
-            if shows_something(&kept.operation.act) && by != Some(kept.operation.asker) {
-                let refusal = Refusal::NotNow {
-                    what: "an operation that shows something to its asker",
+            let asker = kept.operation.asker;
+            if shows_something(&kept.operation.act) && !has_shown(by, asker) {
+                let refusal = Refusal::NotShown {
+                    hint: "whoever asked for it does it, and shows a passkey for that",
                 };
                 return Ok(Performed::Not(refusal));
             }
@@ -141,8 +144,13 @@ impl People {
     }
 }
 
+/// Whether somebody is who asked, and has shown a passkey for just that.
+fn has_shown(by: Option<Who>, asker: OperatorId) -> bool {
+    matches!(by, Some(Who::Operator(who, Shown::Passkey)) if who == asker)
+}
+
 /// Whether what comes of an act is shown to whoever asked for it.
-const fn shows_something(act: &Act) -> bool {
+pub(crate) const fn shows_something(act: &Act) -> bool {
     matches!(
         act,
         Act::MakeToken { .. } | Act::AddOperator { .. } | Act::RecoverOperator { .. }
@@ -196,12 +204,7 @@ fn perform(
             return Ok(Done::Token(made));
         }
         Act::AddOperator { name, roles } => {
-            if operators::by_name(transaction, name.as_str())?.is_some() {
-                return Err(Error::Malformed {
-                    what: "name of an operator",
-                    reason: format!("{} is somebody already, or was", name.as_str()),
-                });
-            }
+            check_free(transaction, &name)?;
             let stands = Standing::invited_at(now.vault_ms);
             let handle = &fresh.handle;
             let operator = operators::insert(transaction, name.as_str(), roles, stands, handle)?;
@@ -218,7 +221,7 @@ fn perform(
         Act::RecoverOperator { operator } => {
             stand(transaction, now, operator, Event::Recovered, &by)?;
             for factor in factors::of(transaction, operator)? {
-                factors::remove(transaction, operator, factor.id)?;
+                factors::remove(transaction, operator, factor.id, now.vault_ms).map(drop)?;
             }
             factors::set_codes(transaction, operator, &[])?;
             operators::note_replaced(transaction, operator, now.vault_ms)?;
@@ -236,7 +239,7 @@ fn perform(
             tell(transaction, now, told)?;
         }
         Act::RemoveFactor { operator, factor } => {
-            if !factors::remove(transaction, operator, factor)? {
+            if !factors::remove(transaction, operator, factor, now.vault_ms)? {
                 return Err(Error::Unknown {
                     what: "factor",
                     name: factor.to_string(),

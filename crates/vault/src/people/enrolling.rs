@@ -9,7 +9,7 @@ use strongroom_model::Secret;
 
 use crate::database::Transaction;
 use crate::passwords::SALT_BYTES;
-use crate::people::joining::{advance, enrol, permit_of_link, tell};
+use crate::people::joining::{advance, enrol, is_given_paper, permit_of_link, tell};
 use crate::people::world::permitted;
 use crate::people::{
     ANSWERED_WITHIN_MS, Given, Joined, Known, People, Who, code, digest_of, random,
@@ -110,6 +110,7 @@ impl People {
             operator: Some(operator.operator.id),
             subject: None,
             nonce: None,
+            address: None,
             state: asked.state,
             made_ms: now.vault_ms,
         };
@@ -135,6 +136,7 @@ impl People {
             operator: Some(known.operator.id),
             subject: None,
             nonce: None,
+            address: None,
             state: HEXLOWER.encode(&salt),
             made_ms: now.vault_ms,
         };
@@ -177,10 +179,10 @@ impl People {
             let known = operators::get(transaction, operator)?.ok_or(Error::NotSignedIn)?;
             match permit.way() {
                 Way::Link(_) => {
-                    let before = regime::get(transaction)?.paper;
+                    let has_paper = !is_given_paper(&regime::get(transaction)?, operator);
                     let by = By::from(permit.way());
                     let is_active = advance(transaction, now, &known, &by, &kept)?;
-                    Ok((is_active, before.is_some()))
+                    Ok((is_active, has_paper))
                 }
                 _ => Ok((false, true)),
             }

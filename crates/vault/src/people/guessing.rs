@@ -61,6 +61,11 @@ impl People {
 }
 
 impl Bucket {
+    /// Whether it is that of a browser in which the owner of the account was signed in.
+    pub(super) const fn is_known(self) -> bool {
+        self.owner.is_some()
+    }
+
     /// What was guessed wrong here.
     pub(super) fn guesses(self, transaction: &mut dyn Transaction) -> Result<Guesses> {
         Ok(guessing::get(transaction, &self.key)?.unwrap_or_default())

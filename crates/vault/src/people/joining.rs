@@ -10,7 +10,8 @@ use crate::database::Transaction;
 use crate::people::{Given, Known, People, digest_of, random};
 use crate::records::leaves::{self, By, Moment};
 use crate::records::people::operators::{self, Known as KnownOperator};
-use crate::records::people::{factors, links, regime};
+use crate::records::people::regime::{self, Regime};
+use crate::records::people::{factors, links};
 use crate::{Error, Result};
 
 /// Whoever comes by a link, and what he still lacks.
@@ -88,6 +89,7 @@ impl People {
                 Some(None) => {}
                 Some(Some(_)) | None => return Err(Error::NotSignedIn),
             }
+            check_free(transaction, &name)?;
             let known = Known::read(transaction, [])?;
             let stands = Standing::invited_at(now.vault_ms);
             let first = operators::insert(transaction, name.as_str(), Roles::ALL, stands, &handle)?;
@@ -148,6 +150,17 @@ fn unfinished(known: &Known) -> Result<OperatorId> {
     }
 }
 
+/// Fails where somebody has a name, or had it.
+pub(super) fn check_free(transaction: &mut dyn Transaction, name: &Name) -> Result<()> {
+    match operators::by_name(transaction, name.as_str())? {
+        None => Ok(()),
+        Some(_) => Err(Error::Malformed {
+            what: "name of an operator",
+            reason: format!("{} is somebody already, or was", name.as_str()),
+        }),
+    }
+}
+
 /// Writes a leaf of people.
 pub(super) fn tell(
     transaction: &mut dyn Transaction,
@@ -199,9 +212,9 @@ pub(super) fn advance(
     let digests: Vec<_> = given.codes.iter().map(|code| code.digest).collect();
     factors::set_codes(transaction, operator.id, &digests)?;
     if let Some(paper) = &given.paper
-        && regime::get(transaction)?.paper.is_none()
+        && is_given_paper(&regime::get(transaction)?, operator.id)
     {
-        regime::set_paper(transaction, Some(&paper.digest))?;
+        regime::set_paper(transaction, &paper.digest)?;
     }
     let stands = leaves::People::OperatorStands {
         operator: operator.id,
@@ -210,6 +223,12 @@ pub(super) fn advance(
     };
     tell(transaction, now, stands)?;
     Ok(true)
+}
+
+/// Whether whoever becomes an operator gets a code for paper: the first one, and whoever has used the
+/// last one up.
+pub(super) fn is_given_paper(regime: &Regime, who: OperatorId) -> bool {
+    regime.paper.is_none() || regime.recovered == Some(who)
 }
 
 /// The act of an enrolment, for whoever is asked about it.

@@ -12,16 +12,17 @@
 
 use strongroom_access::operator::Event;
 use strongroom_access::setup::{RECOVERY_WAITS_MS, Recovery};
-use strongroom_access::{OperatorId, Refusal};
+use strongroom_access::{Operator, OperatorId, Refusal, Standing};
 use strongroom_model::Secret;
 use subtle::ConstantTimeEq;
 
+use crate::database::Transaction;
 use crate::people::doing::stand;
 use crate::people::joining::tell;
 use crate::people::telling::{name, notify};
 use crate::people::{Given, Known, People, digest_of, plain};
-use crate::records::leaves::{self, By};
-use crate::records::people::{links, regime};
+use crate::records::leaves::{self, By, Moment};
+use crate::records::people::{links, operators, regime};
 use crate::rules::notices::Kind;
 use crate::{Error, Result};
 
@@ -47,9 +48,17 @@ impl People {
         let (shown, given) = (digest_of(&plain(paper.expose())), link.digest);
         let due_ms = self.vault.commit(move |transaction| {
             let known = Known::read(transaction, [])?;
-            let is_right = known.regime.paper.is_some_and(|kept| kept.ct_eq(&shown).into());
+            let is_right = known
+                .regime
+                .paper
+                .is_some_and(|kept| kept.ct_eq(&shown).into());
             if !is_right {
                 return Err(Error::NotSignedIn);
+            }
+            if known.regime.recovery == Some(Recovery::Used) && nobody_counts(&known) {
+                // Whoever has lost the link, or let it lapse, gets another one: there is nobody else.
+                again(transaction, now, &known, &given)?;
+                return Ok(None);
             }
             let Some(announced @ Recovery::Announced { .. }) = known.regime.recovery else {
                 let announced = Recovery::Announced {
@@ -57,11 +66,13 @@ impl People {
                 };
                 regime::set_recovery(transaction, announced)?;
                 tell(transaction, now, leaves::People::RecoveryAnnounced)?;
-                let subject = "All operators are to be recovered, with the code on paper".to_owned();
-                let body = "In seven days whoever asked for it on the vault's own host gets a link, and \
+                let subject =
+                    "All operators are to be recovered, with the code on paper".to_owned();
+                let body =
+                    "In seven days whoever asked for it on the vault's own host gets a link, and \
                             all operators are suspended. Any operator stops it, on the page of \
                             operators."
-                    .to_owned();
+                        .to_owned();
                 notify(transaction, now, Kind::Recovery, subject, body)?;
                 return Ok(Some(now.vault_ms.saturating_add(RECOVERY_WAITS_MS)));
             };
@@ -72,7 +83,6 @@ impl People {
                 Err(refusal) => return Err(refusal.into()),
             };
             regime::set_recovery(transaction, used)?;
-            regime::set_paper(transaction, None)?;
             for who in suspended {
                 stand(transaction, now, who, Event::Suspended, &By::Folder)?;
             }
@@ -98,14 +108,42 @@ impl People {
         let now = self.vault.now();
         self.vault.commit(move |transaction| {
             let known = Known::read(transaction, [])?;
-            let recovery = known.regime.recovery.ok_or(Refusal::NotNow {
-                what: "a recovery",
-            })?;
+            let recovery = known
+                .regime
+                .recovery
+                .ok_or(Refusal::NotNow { what: "a recovery" })?;
             regime::set_recovery(transaction, recovery.stop(&known.world(), who)?)?;
-            tell(transaction, now, leaves::People::RecoveryStopped { operator: who })?;
+            tell(
+                transaction,
+                now,
+                leaves::People::RecoveryStopped { operator: who },
+            )?;
             let subject = format!("{} has stopped the recovery", name(&known, who));
-            let body = "Whoever asked for it has the vault's own host and the code on paper.".to_owned();
+            let body =
+                "Whoever asked for it has the vault's own host and the code on paper.".to_owned();
             notify(transaction, now, Kind::Recovery, subject, body)
         })
     }
+}
+
+fn nobody_counts(known: &Known) -> bool {
+    !known.operators.iter().any(Operator::counts)
+}
+
+/// Gives another link of a recovery: for whoever has said his name already, else for nobody yet.
+fn again(
+    transaction: &mut dyn Transaction,
+    now: Moment,
+    known: &Known,
+    given: &[u8; 32],
+) -> Result<()> {
+    let begun = known.regime.recovered.and_then(|who| known.operator(who));
+    let begun = begun.filter(|one| matches!(one.standing, Standing::Invited { .. }));
+    links::end(transaction, None, now.vault_ms)?;
+    if let Some(begun) = begun {
+        links::end(transaction, Some(begun.id), now.vault_ms)?;
+        let stands = Standing::invited_at(now.vault_ms);
+        operators::set_standing(transaction, begun.id, stands)?;
+    }
+    links::insert(transaction, given, begun.map(|one| one.id))
 }

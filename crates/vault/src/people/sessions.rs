@@ -1,5 +1,7 @@
 //! Sessions: what a cookie stands for, and its end.
 
+use std::time::Duration;
+
 use strongroom_access::session::{Place, Session, may_end_again};
 use strongroom_access::{Act, Operator, OperatorId, Shown};
 
@@ -24,6 +26,8 @@ pub struct Browser {
     pub program: String,
     /// The cookie that says that somebody was signed in here before.
     pub cookie: Option<String>,
+    /// For how long its address is asked to wait, because it has failed too often.
+    pub pause: Option<Duration>,
 }
 
 /// The longest name of a program that is kept.

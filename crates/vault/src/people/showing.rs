@@ -60,6 +60,7 @@ impl People {
             operator: Some(who),
             subject: Some(subject),
             nonce: Some(nonce),
+            address: None,
             state: asked.state,
             made_ms: now.vault_ms,
         };

@@ -29,11 +29,11 @@ pub struct Cookies {
 }
 
 impl People {
-    /// Asks whoever is there for a passkey.
+    /// Asks whoever is at an address for a passkey.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn ask_who(&self) -> Result<(Given, Value)> {
+    pub fn ask_who(&self, address: &str) -> Result<(Given, Value)> {
         let (now, handle) = (self.vault.now(), Given::random()?);
         let asked = self.passkeys()?.ask_who()?;
         let challenge = Challenge {
@@ -41,6 +41,7 @@ impl People {
             operator: None,
             subject: None,
             nonce: None,
+            address: Some(address.to_owned()),
             state: asked.state,
             made_ms: now.vault_ms,
         };
@@ -86,15 +87,29 @@ impl People {
         browser: &Browser,
     ) -> Result<Cookies> {
         let now = self.vault.now();
-        let (account, bucket, guesses) = self.vault.read(|transaction| {
+        let (account, bucket) = self.vault.read(|transaction| {
             let account = account(transaction, name)?;
             let owner = account.as_ref().map(|(who, _)| *who);
             let bucket = self.bucket(transaction, name, owner, browser)?;
-            let guesses = bucket.guesses(transaction)?;
-            Ok((account, bucket, guesses))
+            Ok((account, bucket))
         })?;
-        if let Some(until_ms) = guesses.pauses_until(now.vault_ms) {
-            let pause_ms = until_ms.saturating_sub(now.vault_ms);
+        // Whoever guesses from one address many names waits before anything is hashed; the owner in his
+        // own browser does not.
+        if let Some(pause) = browser.pause.filter(|_| !bucket.is_known()) {
+            return Err(Error::Guessed { pause });
+        }
+        // Counted as wrong before it is looked at: of many at once no more are than may be.
+        let paused = self.vault.commit(move |transaction| {
+            let guesses = bucket.guesses(transaction)?;
+            match guesses.pauses_until(now.vault_ms) {
+                Some(until_ms) => Ok(Some(until_ms.saturating_sub(now.vault_ms))),
+                None => {
+                    bucket.note_wrong(transaction, now)?;
+                    Ok(None)
+                }
+            }
+        })?;
+        if let Some(pause_ms) = paused {
             return Err(Error::Guessed {
                 pause: Duration::from_millis(u64::try_from(pause_ms).unwrap_or_default()),
             });
@@ -102,23 +117,15 @@ impl People {
         match self.check_password(account.as_ref(), password, code)? {
             Some((who, factor, step)) => {
                 let is_new = self.vault.commit(move |transaction| {
-                    let now_ms = now.vault_ms;
-                    factors::take_step(transaction, factor, step, now_ms)
+                    factors::take_step(transaction, factor, step, now.vault_ms)
                 })?;
                 match is_new {
                     true => self.begin(who, Shown::PasswordAndTotp, browser, Some(bucket)),
-                    false => Err(self.note_wrong(bucket)?),
+                    false => Err(Error::NotSignedIn),
                 }
             }
-            None => Err(self.note_wrong(bucket)?),
+            None => Err(Error::NotSignedIn),
         }
-    }
-
-    fn note_wrong(&self, bucket: Bucket) -> Result<Error> {
-        let now = self.vault.now();
-        self.vault
-            .commit(move |transaction| bucket.note_wrong(transaction, now))?;
-        Ok(Error::NotSignedIn)
     }
 
     /// Whose password and code these are: both are looked at, whatever the first one is.
@@ -137,7 +144,7 @@ impl People {
             _ => None,
         });
         let hash = kept.map(|(_, _, hash, _)| hash);
-        let is_right = self.passwords.is_right(password, hash);
+        let is_right = self.passwords.is_right(password, hash)?;
         let salt = kept.map_or(&b"nobody's"[..], |(_, _, _, salt)| salt);
         let step = self.passwords.step_of(code, salt, self.vault.wall_ms())?;
         Ok(match (kept, is_right, step) {

@@ -16,7 +16,8 @@ CREATE TABLE operator (
     ended_ms BIGINT
 ) /* sqlite: STRICT */;
 
--- A passkey, or a password together with TOTP.
+-- A passkey, or a password together with TOTP. No number is ever given twice: others agree to the
+-- removal of one.
 CREATE TABLE factor (
     id BIGINT PRIMARY KEY,
     operator BIGINT NOT NULL,
@@ -24,6 +25,7 @@ CREATE TABLE factor (
     label TEXT NOT NULL,
     added_ms BIGINT NOT NULL,
     used_ms BIGINT,
+    removed_ms BIGINT,
     -- The id that a passkey has, the passkey as the library keeps it, its public key as an
     -- uncompressed point of P-256, and what vouches for the device.
     credential BYTEA UNIQUE,
@@ -38,7 +40,8 @@ CREATE TABLE factor (
 ) /* sqlite: STRICT */;
 CREATE INDEX factor_of_operator ON factor (operator, id);
 -- A password is one factor, and nobody has two.
-CREATE UNIQUE INDEX factor_password ON factor (operator) WHERE kind = 'password';
+CREATE UNIQUE INDEX factor_password ON factor (operator)
+    WHERE kind = 'password' AND removed_ms IS NULL;
 
 CREATE TABLE recovery_code (
     operator BIGINT NOT NULL,
@@ -80,9 +83,13 @@ CREATE TABLE challenge (
     operation BYTEA,
     nonce BYTEA,
     state TEXT NOT NULL,
+    -- Where whoever shall sign in is, of whom nothing else is known yet.
+    address TEXT,
     made_ms BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX challenge_by_time ON challenge (made_ms);
+CREATE INDEX challenge_of_address ON challenge (address, made_ms);
+CREATE INDEX challenge_of_operator ON challenge (operator, made_ms);
 
 -- The link by which somebody comes who has no factors; the first one is for nobody yet.
 CREATE TABLE link (

@@ -51,6 +51,7 @@ impl Ask {
                 address: peer.address.to_string(),
                 program: text(headers, &USER_AGENT).unwrap_or_default(),
                 cookie: cookie(headers, BROWSER),
+                pause: peer.login_pause(),
             },
             host: host.or_else(|| text(headers, &HOST)).unwrap_or_default(),
             origin: text(headers, &ORIGIN),

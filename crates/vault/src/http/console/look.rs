@@ -238,6 +238,7 @@ pub(super) fn failed(error: &Error) -> Reply {
             (StatusCode::FORBIDDEN, None)
         }
         Error::Unknown { .. } => (StatusCode::NOT_FOUND, None),
+        Error::Crowded { .. } => (StatusCode::TOO_MANY_REQUESTS, None),
         _ => {
             let error = error as &dyn std::error::Error;
             tracing::error!(error, "A page was not drawn");
@@ -261,6 +262,7 @@ pub(super) fn failed(error: &Error) -> Reply {
     let reply = outside(status, "That was not done", &content);
     match error {
         Error::Guessed { pause } => reply.after(pause.as_secs().max(1)),
+        Error::Crowded { .. } => reply.after(1),
         _ => reply,
     }
 }

@@ -8,7 +8,7 @@ use strongroom_access::{Act, Role};
 use crate::http::console::look::{Scene, countdown, nothing};
 use crate::http::console::reply::Reply;
 use crate::http::console::words;
-use crate::people::{Done, Listed, Performed, Who};
+use crate::people::{Done, Listed, Performed, Who, shows_something};
 use crate::{Error, Result};
 
 /// How many a page shows.
@@ -130,12 +130,25 @@ fn one(scene: &Scene<'_>, is_post: bool, number: u64, rest: &[&str]) -> Result<R
             scene.people.stop(scene.signed_in.who(), number)?;
             Ok(Reply::see(&here))
         }
-        (true, ["do"]) => match scene.people.perform(number, Some(scene.me()))? {
+        (true, ["do", "passkey"]) => {
+            let act = scene.people.operation(number)?.kept.operation.act;
+            let (handle, options) = scene.people.ask_to_show(scene.me(), &act)?;
+            let asked = json!({ "handle": handle.reveal(), "options": options });
+            Ok(Reply::json(&asked))
+        }
+        (true, ["do"]) => match perform(scene, number)? {
             Performed::Done(done) => Ok(given(scene, &here, &done)),
             Performed::Not(refusal) => Err(refusal.into()),
         },
         _ => Ok(nothing(scene)),
     }
+}
+
+/// Does what is due, with a passkey where the form has shown one for it.
+fn perform(scene: &Scene<'_>, number: u64) -> Result<Performed> {
+    let act = scene.people.operation(number)?.kept.operation.act;
+    let who = shown(scene, &act)?;
+    scene.people.perform(number, Some(who))
 }
 
 fn show(scene: &Scene<'_>, number: u64, here: &str) -> Result<Reply> {
@@ -207,7 +220,14 @@ fn show(scene: &Scene<'_>, number: u64, here: &str) -> Result<Reply> {
             }))
         }
         @if left_ms.is_some_and(|left_ms| left_ms <= 0) && is_open {
-            (scene.form(&format!("{here}/do"), &html! { button { "Do it now" } }))
+            @let content = html! { button { "Do it now" } };
+            @if shows_something(&operation.act) {
+                @if operation.asker == me {
+                    (scene.passkey_form(&format!("{here}/do"), &format!("{here}/do/passkey"), &content))
+                } @else {
+                    p.note { "Whoever asked for it does it, since something is shown to him then." }
+                }
+            } @else { (scene.form(&format!("{here}/do"), &content)) }
         }
     };
     Ok(scene.page(&words::act(scene, &operation.act), &content))

@@ -109,6 +109,11 @@ impl Reply {
         self
     }
 
+    /// Whether somebody has shown what is not right.
+    pub(super) fn is_wrong_login(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+    }
+
     /// Gives the cookies of whoever has signed in.
     #[must_use]
     pub(super) fn with_session(mut self, cookies: &Cookies) -> Self {

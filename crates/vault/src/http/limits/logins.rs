@@ -60,6 +60,14 @@ impl Logins {
         self.pause_after(failures.count)
     }
 
+    /// For how long an address is asked to wait still, before anything is looked at that costs much.
+    pub fn pauses(&self, address: AddressKey, now: Instant) -> Option<Duration> {
+        let failures = *self.failures.lock().get(&address)?;
+        let pause = self.pause_after(failures.count)?;
+        let passed = now.saturating_duration_since(failures.last);
+        pause.checked_sub(passed).filter(|left| !left.is_zero())
+    }
+
     /// 1 s after the first failure too many, then twice as long each time.
     fn pause_after(&self, count: u32) -> Option<Duration> {
         let over = count.checked_sub(self.free)?.checked_sub(1)?;
@@ -95,6 +103,10 @@ mod tests {
             .map(|_| logins.failed(address(1), now).unwrap().as_secs())
             .collect();
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
+        let minute = Duration::from_secs(60);
+        assert_eq!(logins.pauses(address(1), now), Some(minute));
+        assert_eq!(logins.pauses(address(1), now + minute), None);
+        assert_eq!(logins.pauses(address(2), now), None);
         assert_eq!(logins.failed(address(2), now), None);
         now += Duration::from_secs(60);
         assert!(logins.failed(address(1), now).is_some());

@@ -5,8 +5,8 @@ use strongroom_model::Id;
 
 use crate::Result;
 use crate::database::{Transaction, Value};
+use crate::records::damaged;
 use crate::records::people::digest;
-use crate::records::{damaged, unsigned};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +32,23 @@ pub struct Challenge {
     pub subject: Option<Id>,
     /// Random bytes in the challenge.
     pub nonce: Option<[u8; 32]>,
+    /// Where whoever shall sign in is; nothing where an operator is known.
+    pub address: Option<String>,
     /// What the answer is compared with.
     pub state: String,
     /// When, by vault time.
     pub made_ms: i64,
 }
 
-/// The most that are open; the oldest goes where another one comes.
-const MOST: i64 = 10_000;
+/// The most that are open of one operator, or of strangers at one address; the oldest goes where
+/// another one comes.
+const MOST_OF_ONE: i64 = 32;
+
+/// The most that are open of all strangers.
+///
+/// **Security:** these are bounded apart from those of operators, so that no flood of strangers keeps
+/// anybody from agreeing or from opening a seal.
+const MOST_OF_STRANGERS: i64 = 10_000;
 
 impl Purpose {
     const fn word(self) -> &'static str {
@@ -68,14 +77,9 @@ pub fn insert(
     handle: &[u8; 32],
     challenge: &Challenge,
 ) -> Result<()> {
-    let count = "SELECT COUNT(*) FROM challenge";
-    if transaction.first(count, &[], |row| row.int(0))? >= Some(MOST) {
-        let oldest = "DELETE FROM challenge WHERE digest IN \
-                      (SELECT digest FROM challenge ORDER BY made_ms LIMIT 1)";
-        transaction.execute(oldest, &[])?;
-    }
+    make_room(transaction, challenge)?;
     let statement = "INSERT INTO challenge (digest, purpose, operator, operation, nonce, state, \
-                     made_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+                     made_ms, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let subject = challenge.subject.as_ref().map(Id::as_bytes);
     let values = [
         Value::Bytes(handle),
@@ -90,8 +94,36 @@ pub fn insert(
         },
         Value::Text(&challenge.state),
         Value::Int(challenge.made_ms),
+        challenge
+            .address
+            .as_deref()
+            .map_or(Value::Null, Value::Text),
     ];
     transaction.execute(statement, &values)?;
+    Ok(())
+}
+
+/// Lets go of the oldest ones where there are too many.
+fn make_room(transaction: &mut dyn Transaction, challenge: &Challenge) -> Result<()> {
+    if let Some(operator) = challenge.operator {
+        let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
+                      WHERE operator = $1 ORDER BY made_ms DESC LIMIT 1000 OFFSET $2)";
+        let values = [Value::Int(operator.0), Value::Int(MOST_OF_ONE - 1)];
+        transaction.execute(oldest, &values)?;
+        return Ok(());
+    }
+    if let Some(address) = &challenge.address {
+        let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
+                      WHERE address = $1 ORDER BY made_ms DESC LIMIT 1000 OFFSET $2)";
+        let values = [Value::Text(address), Value::Int(MOST_OF_ONE - 1)];
+        transaction.execute(oldest, &values)?;
+    }
+    let count = "SELECT COUNT(*) FROM challenge WHERE operator IS NULL";
+    if transaction.first(count, &[], |row| row.int(0))? >= Some(MOST_OF_STRANGERS) {
+        let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
+                      WHERE operator IS NULL ORDER BY made_ms LIMIT 1)";
+        transaction.execute(oldest, &[])?;
+    }
     Ok(())
 }
 
@@ -115,6 +147,8 @@ pub fn take(transaction: &mut dyn Transaction, handle: &[u8; 32]) -> Result<Opti
                 true => Some(digest(row, 3)?),
                 false => None,
             },
+            // Whoever answers may be elsewhere by then.
+            address: None,
             state: row.text(4)?,
             made_ms: row.int(5)?,
         })
@@ -128,17 +162,4 @@ pub fn take(transaction: &mut dyn Transaction, handle: &[u8; 32]) -> Result<Opti
 pub fn sweep(transaction: &mut dyn Transaction, before_ms: i64) -> Result<u64> {
     let statement = "DELETE FROM challenge WHERE made_ms < $1";
     transaction.execute(statement, &[Value::Int(before_ms)])
-}
-
-/// How many there are.
-///
-/// # Errors
-/// Those of the database.
-pub fn count(transaction: &mut dyn Transaction) -> Result<u64> {
-    let count = "SELECT COUNT(*) FROM challenge";
-    unsigned(
-        transaction
-            .first(count, &[], |row| row.int(0))?
-            .unwrap_or_default(),
-    )
 }

@@ -98,7 +98,9 @@ fn read(row: &dyn Row) -> Result<Factor> {
 /// # Errors
 /// Those of the database.
 pub fn of(transaction: &mut dyn Transaction, operator: OperatorId) -> Result<Vec<Factor>> {
-    let statement = format!("SELECT {COLUMNS} FROM factor WHERE operator = $1 ORDER BY id");
+    let statement = format!(
+        "SELECT {COLUMNS} FROM factor WHERE operator = $1 AND removed_ms IS NULL ORDER BY id"
+    );
     all(transaction, &statement, &[Value::Int(operator.0)], read)
 }
 
@@ -107,7 +109,8 @@ pub fn of(transaction: &mut dyn Transaction, operator: OperatorId) -> Result<Vec
 /// # Errors
 /// Those of the database.
 pub fn by_credential(transaction: &mut dyn Transaction, id: &[u8]) -> Result<Option<Factor>> {
-    let statement = format!("SELECT {COLUMNS} FROM factor WHERE credential = $1");
+    let statement =
+        format!("SELECT {COLUMNS} FROM factor WHERE credential = $1 AND removed_ms IS NULL");
     transaction.first(&statement, &[Value::Bytes(id)], read)
 }
 
@@ -159,13 +162,24 @@ pub fn insert(
     id.ok_or_else(|| damaged("a factor has no number"))
 }
 
-/// Removes a factor; tells whether it was there.
+/// Removes a factor, of which nothing stays but its number; tells whether it was there.
 ///
 /// # Errors
 /// Those of the database.
-pub fn remove(transaction: &mut dyn Transaction, operator: OperatorId, id: i64) -> Result<bool> {
-    let statement = "DELETE FROM factor WHERE operator = $1 AND id = $2";
-    let values = [Value::Int(operator.0), Value::Int(id)];
+pub fn remove(
+    transaction: &mut dyn Transaction,
+    operator: OperatorId,
+    id: i64,
+    removed_ms: i64,
+) -> Result<bool> {
+    let statement = "UPDATE factor SET removed_ms = $1, credential = NULL, passkey = NULL, \
+                     public_key = NULL, attestation = NULL, password = NULL, salt = NULL \
+                     WHERE operator = $2 AND id = $3 AND removed_ms IS NULL";
+    let values = [
+        Value::Int(removed_ms),
+        Value::Int(operator.0),
+        Value::Int(id),
+    ];
     Ok(transaction.execute(statement, &values)? > 0)
 }
 

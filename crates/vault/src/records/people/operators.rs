@@ -18,8 +18,8 @@ pub struct Known {
 }
 
 const STATEMENT: &str = "SELECT id, name, roles, standing, until_ms, replaced_ms, \
-    (SELECT COUNT(*) FROM factor WHERE operator = operator.id AND kind = 'passkey'), \
-    (SELECT COUNT(*) FROM factor WHERE operator = operator.id AND kind = 'password'), \
+    (SELECT COUNT(*) FROM factor WHERE operator = operator.id AND kind = 'passkey' AND removed_ms IS NULL), \
+    (SELECT COUNT(*) FROM factor WHERE operator = operator.id AND kind = 'password' AND removed_ms IS NULL), \
     handle, ended_ms FROM operator";
 
 fn read(row: &dyn Row) -> Result<Known> {

@@ -96,14 +96,13 @@ pub fn set_rule(transaction: &mut dyn Transaction, rule: Rule) -> Result<()> {
     Ok(())
 }
 
-/// Sets the code on paper, or has none count any more.
+/// Sets the code on paper.
 ///
 /// # Errors
 /// Those of the database.
-pub fn set_paper(transaction: &mut dyn Transaction, paper: Option<&[u8; 32]>) -> Result<()> {
+pub fn set_paper(transaction: &mut dyn Transaction, paper: &[u8; 32]) -> Result<()> {
     let statement = "UPDATE regime SET paper = $1 WHERE one = 1";
-    let paper = paper.map_or(Value::Null, |paper| Value::Bytes(paper));
-    transaction.execute(statement, &[paper])?;
+    transaction.execute(statement, &[Value::Bytes(paper)])?;
     Ok(())
 }
 

@@ -67,7 +67,6 @@ fn tricks_with_paths_reach_nothing() {
         format!("/acme/repos'--/data/{id}"),
         format!("/acme/CON:/data/{id}"),
         format!("/acme/repos%c0%af/data/{id}"),
-        "/".to_owned(),
         "/acme/repos/deep/?create=true".to_owned(),
         "/acme/data/?create=true".to_owned(),
         "/../?create=true".to_owned(),
@@ -86,6 +85,13 @@ fn tricks_with_paths_reach_nothing() {
                 .map_or(true, |is| (400..500).contains(&is.status));
             assert!(is_refused, "{method} {trick}: {answer:?}");
         }
+    }
+    // The root is for people, and leads them to the console.
+    let root = server.wire().get("/", &token);
+    assert_eq!((root.status, root.header("location")), (303, Some("/-/")));
+    for method in ["POST", "DELETE", "PUT"] {
+        let answer = server.wire().ask(method, "/", &token, &[], Sends::Nothing);
+        assert!((400..500).contains(&answer.unwrap().status), "{method} /");
     }
     for raw in [
         &b"POST /acme/repos\0/data HTTP/1.1\r\nhost: x\r\n\r\n"[..],

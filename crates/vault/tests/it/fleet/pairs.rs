@@ -167,6 +167,8 @@ const ON_A_FOLDER: &[fn()] = &[
 
 /// What people do and what is tried on them, which asks the database alone.
 const OF_PEOPLE: &[fn()] = &[
+    thieves::what_is_shown_once_is_shown_to_whoever_asked_and_shows_a_passkey,
+    thieves::a_flood_of_strangers_takes_no_challenge_from_an_operator,
     stories::all_operators_are_recovered_by_the_code_on_paper_after_a_week_unless_one_stops_it,
     stories::three_agree_to_lower_what_is_kept_and_it_is_lowered_after_three_days,
     stories::what_one_has_stopped_is_not_done,

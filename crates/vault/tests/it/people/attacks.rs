@@ -3,7 +3,7 @@
 use strongroom_access::{Act, Refusal, Role, Roles};
 use strongroom_model::Secret;
 use strongroom_vault::Error;
-use strongroom_vault::people::{Browser, Enrolling, NewFactor, Who};
+use strongroom_vault::people::{Browser, Done, Enrolling, NewFactor, Performed, Who};
 use strongroom_vault::rules::clock::DAY_MS;
 
 use crate::people::device::Device;
@@ -47,7 +47,7 @@ pub(crate) fn a_challenge_is_answered_once_and_only_for_what_it_was_made_for() {
         .say_yes(bert.id, first, other.reveal(), &answer);
     assert!(matches!(mixed, Err(Error::NotSigned)));
     // Nor does a sign-in say yes.
-    let (handle, options) = office.people.ask_who().unwrap();
+    let (handle, options) = office.people.ask_who("192.0.2.1").unwrap();
     let answer = bert.device.sign(ORIGIN, options).unwrap();
     let signed_in = office
         .people
@@ -69,13 +69,13 @@ pub(crate) fn a_challenge_is_answered_once_and_only_for_what_it_was_made_for() {
 pub(crate) fn a_signature_from_another_page_or_by_whoever_was_not_verified_counts_nowhere() {
     let office = Office::new();
     let mut anna = office.first("anna");
-    let (handle, options) = office.people.ask_who().unwrap();
+    let (handle, options) = office.people.ask_who("192.0.2.1").unwrap();
     let elsewhere = anna.device.sign("http://localhost:9000", options).unwrap();
     let browser = Browser::default();
     let refused = office.people.sign_in(handle.reveal(), &elsewhere, &browser);
     assert!(matches!(refused, Err(Error::NotSignedIn)));
     anna.device.is_verified = false;
-    let (handle, mut options) = office.people.ask_who().unwrap();
+    let (handle, mut options) = office.people.ask_who("192.0.2.1").unwrap();
     // A page that was tampered with asks for less.
     options["publicKey"]["userVerification"] = "discouraged".into();
     let unverified = anna.device.sign(ORIGIN, options).unwrap();
@@ -89,7 +89,7 @@ pub(crate) fn a_signature_from_another_page_or_by_whoever_was_not_verified_count
 pub(crate) fn an_answer_comes_within_five_minutes_or_not_at_all() {
     let office = Office::new();
     let anna = office.first("anna");
-    let (handle, options) = office.people.ask_who().unwrap();
+    let (handle, options) = office.people.ask_who("192.0.2.1").unwrap();
     let answer = anna.device.sign(ORIGIN, options).unwrap();
     office.scene.pass(5 * 60_000);
     let late = office
@@ -118,7 +118,7 @@ pub(crate) fn who_has_one_factor_has_no_rights_and_his_passkey_signs_nobody_in()
         .people
         .enrol(by_link, handle.reveal(), &new, "a key")
         .unwrap();
-    let (handle, options) = office.people.ask_who().unwrap();
+    let (handle, options) = office.people.ask_who("192.0.2.1").unwrap();
     let answer = device.sign(ORIGIN, options).unwrap();
     let refused = office
         .people
@@ -205,4 +205,66 @@ pub(crate) fn a_stolen_session_approves_nothing_enrols_nothing_and_invites_nobod
         .people
         .shown(bert.id, &other, handle.reveal(), &answer);
     assert!(matches!(refused, Err(Error::NotSigned)));
+}
+
+#[test]
+pub(crate) fn what_is_shown_once_is_shown_to_whoever_asked_and_shows_a_passkey() {
+    let office = Office::new();
+    let [anna, bert, cleo] = office.three();
+    let add = Act::AddOperator {
+        name: "dora".parse().unwrap(),
+        roles: Roles::ALL,
+    };
+    let number = office.people.ask(office.signs_in(&anna), &add, "").unwrap();
+    office.says_yes(&bert, number).unwrap();
+    office.says_yes(&cleo, number).unwrap();
+    office.scene.pass(3 * DAY_MS);
+    assert_eq!(office.people.perform_due().unwrap(), 0);
+    for stolen in [
+        None,
+        Some(office.signs_in(&anna)),
+        Some(office.shows(&bert, &add)),
+    ] {
+        let performed = office.people.perform(number, stolen).unwrap();
+        assert!(
+            matches!(performed, Performed::Not(Refusal::NotShown { .. })),
+            "{performed:?}"
+        );
+    }
+    let who = office.shows(&anna, &add);
+    let Performed::Done(Done::Link(link)) = office.people.perform(number, Some(who)).unwrap()
+    else {
+        panic!("no link");
+    };
+    office.join("dora", link.reveal());
+    assert!(matches!(office.performs(number), Performed::Not(_)));
+}
+
+#[test]
+pub(crate) fn a_flood_of_strangers_takes_no_challenge_from_an_operator() {
+    let office = Office::new();
+    let [anna, bert, cleo] = office.three();
+    let asked = office
+        .people
+        .ask(office.signs_in(&anna), &suspends(&office, &cleo), "")
+        .unwrap();
+    let (handle, options) = office.people.ask_for_yes(bert.id, asked).unwrap();
+    let (of_victim, victims) = office.people.ask_who("192.0.2.7").unwrap();
+    for _ in 0..100 {
+        office.people.ask_who("192.0.2.66").unwrap();
+    }
+    let count = "SELECT COUNT(*) FROM challenge";
+    let database = office.scene.vault.database();
+    let count = database.look(|transaction| transaction.first(count, &[], |row| row.int(0)));
+    assert_eq!(count.unwrap(), Some(32 + 2));
+    let answer = bert.device.sign(ORIGIN, options).unwrap();
+    let yes = office
+        .people
+        .say_yes(bert.id, asked, handle.reveal(), &answer);
+    assert!(yes.is_ok());
+    let answer = anna.device.sign(ORIGIN, victims).unwrap();
+    let signed_in = office
+        .people
+        .sign_in(of_victim.reveal(), &answer, &Browser::default());
+    assert!(signed_in.is_ok());
 }
