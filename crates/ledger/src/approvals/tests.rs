@@ -1,0 +1,57 @@
+//! A whole story without a complaint, and one for each lie.
+
+mod lies;
+mod others;
+mod story;
+
+use story::{LOWER, LOWERED, Story};
+
+use crate::approvals::{Approved, DAY_MS, HOUR_MS};
+
+/// Three operators, of whom one asks to lower what is kept and two agree; the third day is over.
+fn agreed() -> (Story, story::OperationId) {
+    let mut story = Story::with(3);
+    let operation = story.asks(1, LOWER);
+    story.pass(HOUR_MS);
+    story.yes(2, &operation);
+    story.yes(3, &operation);
+    story.pass(3 * DAY_MS);
+    (story, operation)
+}
+
+#[test]
+fn a_good_story_is_told_without_a_complaint() {
+    let (mut story, operation) = agreed();
+    story.does(&operation, "retention", LOWERED, "2,3");
+    let stopped = story.asks(3, r#"{"act":"remove-operator","operator":1}"#);
+    story.yes(2, &stopped);
+    story.ended(&stopped);
+    story.asks(2, r#"{"act":"set-rule","rule":3}"#);
+    let found = story.found();
+    let expected = Approved {
+        asked: 3,
+        approved: 2,
+        done: 1,
+        ended: 1,
+        open: 1,
+        yeses: 3,
+        ..Approved::default()
+    };
+    assert_eq!(found, expected);
+    assert!(found.is_sound());
+}
+
+#[test]
+fn the_delay_is_counted_from_the_yes_that_it_takes_and_a_further_one_moves_it_nowhere() {
+    let mut story = Story::with(4);
+    let operation = story.asks(1, LOWER);
+    story.yes(2, &operation);
+    story.pass(DAY_MS);
+    story.yes(3, &operation);
+    story.pass(DAY_MS);
+    story.yes(4, &operation);
+    story.yes(2, &operation);
+    story.pass(2 * DAY_MS);
+    story.does(&operation, "retention", LOWERED, "2,3,4");
+    assert_eq!(story.found().complaints, []);
+}
