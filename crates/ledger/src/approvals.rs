@@ -207,7 +207,7 @@ impl Approvals {
         let base = head.number.checked_sub(self.leaf);
         let is_right = match self.base {
             Some(known) if !is_new => base == Some(known),
-            Some(known) => base.is_some_and(|base| base >= known),
+            Some(_) => base.is_some_and(|base| base >= self.known),
             None => base.is_some(),
         };
         if !is_right {

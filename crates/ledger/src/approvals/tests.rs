@@ -55,3 +55,42 @@ fn the_delay_is_counted_from_the_yes_that_it_takes_and_a_further_one_moves_it_no
     story.does(&operation, "retention", LOWERED, "2,3,4");
     assert_eq!(story.found().complaints, []);
 }
+
+/// Three operators lower what is kept; one seals and is suspended; the other two open it again.
+fn whole() -> Story {
+    let (mut story, operation) = agreed();
+    story.does(&operation, "retention", LOWERED, "2,3");
+    let stopped = story.asks(3, r#"{"act":"comply","repository":"acme"}"#);
+    story.ended(&stopped);
+    let seal = story.number();
+    story.tell("sealed", r#""by":{"operator":3}"#);
+    let suspend = story.asks(1, r#"{"act":"suspend","operator":3}"#);
+    story.yes(2, &suspend);
+    let suspended = r#""operator":3,"standing":"suspended""#;
+    story.does(&suspend, "operator-stands", suspended, "2");
+    let unseal = story.asks(1, &format!(r#"{{"act":"unseal","leaf":{seal}}}"#));
+    story.yes(2, &unseal);
+    story.pass(DAY_MS);
+    story.does(&unseal, "unsealed", &format!(r#""seal":{seal}"#), "2");
+    story
+}
+
+/// What others are tested with that link no passkey in software: `testdata/approvals/story.jsonl`. With
+/// `STRONGROOM_WRITE_STORY` in the environment it is written anew.
+#[test]
+fn the_story_that_others_read_is_the_one_that_is_told_here() {
+    let story = whole();
+    let mut lines = story.leaves.join(&b'\n');
+    lines.push(b'\n');
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../testdata/approvals/story.jsonl"
+    );
+    if std::env::var_os("STRONGROOM_WRITE_STORY").is_some() {
+        std::fs::write(path, &lines).unwrap();
+    }
+    assert_eq!(std::fs::read(path).unwrap(), lines);
+    let found = story.found();
+    assert_eq!(found.complaints, []);
+    assert_eq!((found.asked, found.done, found.yeses), (4, 3, 4));
+}
