@@ -138,12 +138,15 @@ impl Problem {
             }
             Self::TooMany { .. } => "find out who has filled the log, and when it began",
             Self::TimeWentBack => "ask who runs the vault when its database was set back",
-            Self::WrongId | Self::NonceAgain | Self::NotOpen { .. } | Self::NoYes { .. } => {
-                "ask each operator whom the leaves name whether he agreed to it, by another way than \
+            Self::WrongId
+            | Self::NonceAgain
+            | Self::NotOpen { .. }
+            | Self::NotAsked { .. }
+            | Self::NoYes { .. } => {
+                "ask the operators whom these leaves name whether they did that, by another way than \
                  the vault"
             }
-            Self::NotAsked { .. }
-            | Self::TooEarly { .. }
+            Self::TooEarly { .. }
             | Self::TooFew { .. }
             | Self::NotDone { .. }
             | Self::Otherwise { .. }
