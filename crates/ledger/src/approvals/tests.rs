@@ -94,3 +94,44 @@ fn the_story_that_others_read_is_the_one_that_is_told_here() {
     assert_eq!(found.complaints, []);
     assert_eq!((found.asked, found.done, found.yeses), (4, 3, 4));
 }
+
+#[test]
+fn no_byte_of_a_yes_is_changed_unseen() {
+    let story = whole();
+    let is_yes = |leaf: &Vec<u8>| String::from_utf8_lossy(leaf).contains("operation-approved");
+    let place = story.leaves.iter().position(is_yes).unwrap();
+    let leaf = String::from_utf8(story.leaves[place].clone()).unwrap();
+    let number = r#""number":1,"#;
+    let (from, without) = (
+        leaf.find(r#""operation":"#).unwrap(),
+        leaf.find(number).unwrap(),
+    );
+    for byte in (from..leaf.len()).filter(|at| !(without..without + number.len()).contains(at)) {
+        let mut changed = story.clone();
+        changed.leaves[place][byte] ^= 1;
+        let found = changed.found();
+        assert!(!found.is_sound(), "byte {byte} of {leaf}");
+    }
+}
+
+#[test]
+fn whatever_byte_of_a_story_is_changed_the_rest_is_read() {
+    let story = whole();
+    let lengths = story.leaves.iter().map(Vec::len).sum::<usize>();
+    // A step that has no divisor in common with most lengths, so that all kinds of places come.
+    for at in (0..lengths).step_by(37) {
+        let (mut changed, mut byte) = (story.clone(), at);
+        for leaf in &mut changed.leaves {
+            match leaf.get_mut(byte) {
+                Some(found) => {
+                    *found = b"\"{}[]:,\\0a\xff\n"[at % 12];
+                    break;
+                }
+                None => byte -= leaf.len(),
+            }
+        }
+        let found = changed.found();
+        assert!(found.complaints.len() as u64 <= found.complaint_count);
+        assert!(found.asked >= 3, "{at}");
+    }
+}
