@@ -202,6 +202,12 @@ impl Verify {
                 &visible(&text),
                 Some("verify it by itself, with its own key"),
             );
+            output.object(&Fault {
+                message_type: "fault",
+                file: None,
+                leaf: None,
+                problem: text,
+            })?;
         }
         if let Some(approved) = &found.approved {
             tell_complaints(output, approved)?;
