@@ -1,11 +1,12 @@
 //! What a log, a witness and this machine's memory of a log say.
 
+use strongroom_ledger::approvals::COMPLAINTS_LIMIT;
 use strongroom_ledger::bundle::{entries, push};
 use strongroom_ledger::tile::LEVEL_LIMIT;
 use strongroom_ledger::witness::{AddCheckpoint, Answer};
 use strongroom_ledger::{
-    Approval, Checkpoint, HASH_BYTES, Hash, Level, Note, NoteSignature, Page, Remembered, Tile,
-    Verdict, verify_consistency, verify_inclusion,
+    Approval, Approvals, Approved, Checkpoint, HASH_BYTES, Hash, Level, Note, NoteSignature, Page,
+    Remembered, Tile, Verdict, verify_consistency, verify_inclusion,
 };
 
 pub(crate) fn note(data: &[u8]) -> bool {
@@ -132,6 +133,38 @@ pub(crate) fn approval(data: &[u8]) -> bool {
         ..approval
     };
     assert!(other.verify(&PAGE).is_err(), "not all of it is signed");
+    true
+}
+
+/// Leaves, each in a line of its own.
+pub(crate) fn approvals(data: &[u8]) -> bool {
+    let leaves = || (0..).zip(data.split(|byte| *byte == b'\n'));
+    let mut approvals = Approvals::default();
+    let mut before = Approved::default();
+    for (place, leaf) in leaves() {
+        approvals.read(leaf, place);
+        let found = approvals.found();
+        let listed = found.complaints.len();
+        assert!(listed <= COMPLAINTS_LIMIT && listed as u64 <= found.complaint_count);
+        assert!(found.complaints.iter().all(|it| it.leaf <= place));
+        assert!(
+            found.complaints.starts_with(&before.complaints),
+            "one was taken back"
+        );
+        assert!(found.open <= found.asked && found.approved <= found.asked);
+        assert!(found.yeses <= place + 1);
+        before = found;
+    }
+    if !before.is_sound() || before.yeses == 0 {
+        return false;
+    }
+    // Each yes counts once, so that what is read once more is no sound log.
+    for (place, leaf) in leaves() {
+        approvals.read(leaf, place);
+    }
+    let again = approvals.found();
+    assert_eq!(again.yeses, before.yeses, "a yes was used twice");
+    assert!(!again.is_sound());
     true
 }
 

@@ -46,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     target("index", repo::index),
     target("key", repo::key_file),
     target("ledger_approval", ledger::approval),
+    target("ledger_approvals", ledger::approvals),
     target("ledger_bundle", ledger::bundle),
     target("ledger_memory", ledger::memory),
     target("ledger_note", ledger::note),

@@ -87,6 +87,18 @@ impl Report {
 /// Audits the log in a folder: with the log's key, and with an earlier checkpoint of it, which the
 /// caller has verified.
 pub fn audit(path: &Path, key: Option<&Verifier>, since: Option<&Checkpoint>) -> Report {
+    audit_entries(path, key, since, &mut |_, _| {})
+}
+
+/// As [`audit()`], and hands each entry that could be read to `each`, with its place, in the order of
+/// the leaves: as it lies in its file, whether it is what was signed or not. What the report says of the
+/// files holds for what was handed over.
+pub fn audit_entries(
+    path: &Path,
+    key: Option<&Verifier>,
+    since: Option<&Checkpoint>,
+    each: &mut dyn FnMut(u64, &[u8]),
+) -> Report {
     let folder = Folder::new(path);
     let mut report = Report::default();
     // First: what is written from now on has leaves that this checkpoint does not have.
@@ -107,7 +119,7 @@ pub fn audit(path: &Path, key: Option<&Verifier>, since: Option<&Checkpoint>) ->
         let opened = SignedCheckpoint::open(&note, key);
         report.is_signed = report.take(opened.map_err(bad)).is_some();
     }
-    walk::walk(&folder, &checkpoint, &mut report);
+    walk::walk(&folder, &checkpoint, &mut report, each);
     strays::look(&folder, checkpoint.size(), &mut report);
     if let Some(since) = since {
         compare(&folder, &checkpoint, since, &mut report);

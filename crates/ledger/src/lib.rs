@@ -11,13 +11,15 @@
 //! - To prove: [`inclusion_proof`] and [`consistency_proof`], from any [`TileSource`].
 //! - To check what is said of one: [`verify_inclusion`], [`verify_consistency`], [`Remembered`].
 //! - To check all of one: [`audit()`].
-//! - To check what an operator signed who agreed to something: [`Approval`].
+//! - To check what an operator signed who agreed to something: [`Approval`]; and who agreed to all that
+//!   took it, by the leaves of a log: [`Approvals`].
 //!
 //! **Architecture invariant:** this crate links nothing else of ours, so that an auditor builds
 //! and reads it alone. It knows no clock and no network; it reads files in [`Folder`] and
 //! [`SignedCheckpoint::kept`] only and writes none.
 
 pub mod approval;
+pub mod approvals;
 pub mod audit;
 mod base64;
 pub mod bundle;
@@ -35,7 +37,8 @@ pub mod tree;
 pub mod witness;
 
 pub use approval::{Approval, Page};
-pub use audit::audit;
+pub use approvals::{Approvals, Approved};
+pub use audit::{audit, audit_entries};
 pub use checkpoint::{Checkpoint, SignedCheckpoint};
 pub use edge::{Edge, LogFile};
 pub use error::{Error, Result};

@@ -64,6 +64,66 @@ fn approvals() -> Result<Vec<Seed>> {
     ])
 }
 
+/// Leaves in which people agree, as `crates/ledger` tells them in its tests.
+const STORY: &str = include_str!("../../../testdata/approvals/story.jsonl");
+
+/// What people agreed to, and what they did not.
+fn stories() -> Vec<Seed> {
+    let story = STORY.trim_end();
+    let seed = |name, text: String| Seed::new("ledger_approvals", name, text);
+    let set_up: Vec<_> = story.lines().take(14).collect();
+    let without = |act: &str| {
+        let lines = story.lines().filter(|line| !line.contains(act));
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let again = |place: usize, act: &str, rest: &str| {
+        format!(
+            r#"{{"n":{place},"at":"2027-01-15T08:00:00Z","vault":"2027-01-15T08:00:00Z","act":"{act}",{rest}}}"#
+        )
+    };
+    let behind = |act: &str, rest: &str| {
+        let place = set_up.len();
+        [&set_up[..], &[&*again(place, act, rest)]]
+            .concat()
+            .join("\n")
+    };
+    let carried = serde_json::json!({ "entry": again(1, "carried", r#""entry":"{}""#) });
+    let carried = carried.to_string();
+    let carried = carried.trim_matches(['{', '}']);
+    vec![
+        seed("good", story.to_owned()),
+        seed("no_yes", without("operation-approved")),
+        seed("alone", behind("rule", r#""yeses":0,"by":"folder""#)),
+        seed(
+            "far_away",
+            behind(
+                "operator-roles",
+                r#""operator":-9223372036854775808,"roles":[],"by":{"operation":7}"#,
+            ),
+        ),
+        seed(
+            "long_ago",
+            again(
+                0,
+                "token-made",
+                r#""right":"read","prefix":"","expires":"1970-01-01T00:00:00Z""#,
+            ),
+        ),
+        seed("new_log", again(0, "new-log", r#""origin_before":"x""#)),
+        seed("carried", again(0, "carried", carried)),
+        seed(
+            "no_number",
+            story
+                .lines()
+                .take(3)
+                .collect::<Vec<_>>()
+                .join("\n")
+                .replace("\"n\":", "\"m\":"),
+        ),
+        seed("array", "[[[[[[[[".repeat(64)),
+    ]
+}
+
 /// A tree of five leaves, which is one tile.
 struct Five(Edge);
 
@@ -203,6 +263,7 @@ pub(crate) fn seeds() -> Result<Vec<Seed>> {
         Seed::new("ledger_proof", "no_tree", seed(0, u64::MAX, 0, &inclusion)),
     ]);
     seeds.extend(approvals()?);
+    seeds.extend(stories());
     seeds.extend(
         PATHS
             .iter()

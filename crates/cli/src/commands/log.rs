@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde::Serialize;
+use strongroom_ledger::approvals::Complaint;
 use strongroom_ledger::audit::Report;
-use strongroom_ledger::{SignedCheckpoint, Verifier, audit};
+use strongroom_ledger::{
+    Approvals, Approved, Checkpoint, SignedCheckpoint, Verifier, audit_entries,
+};
 use strongroom_model::chain;
 
 use crate::context::Context;
@@ -46,12 +49,20 @@ enum Command {
 /// An audit cannot see that a log was rewritten as a whole by somebody who has its key. Who kept an
 /// earlier checkpoint can: --since.
 ///
+/// With --approvals it also reads what the leaves say, and checks who agreed to what: that each yes was
+/// signed by a passkey which its operator had then, to these very contents, on the vault's own page;
+/// that whatever was done by an operation had as many yeses as it took and had waited for as long as
+/// it had to; and that nothing was done that takes one and names none. What is wrong is named by its
+/// leaf, with what to do next. Of a vault that has begun another log, --earlier names those before.
+///
 /// The exit status is 0 where all is sound, 1 where anything is wrong, and 3 where nothing is, but
 /// no key was given.
 ///
 /// Examples:
 ///   strongroom log verify /var/lib/strongroom-vault/log --key vault.example/log+9430bab4+AepK…
 ///   strongroom log verify log --key "$KEY" --since checkpoint-of-last-year
+///   strongroom log verify log --key "$KEY" --approvals
+///   strongroom log verify log~2 --key "$KEY_2" --approvals --earlier log
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment, after_long_help = MANUAL)]
 struct Verify {
@@ -63,6 +74,28 @@ struct Verify {
     /// An earlier checkpoint of the log, which it must go on from
     #[arg(long, value_name = "PATH", requires = "key")]
     since: Option<PathBuf>,
+    /// Check who agreed to what, too: each yes, and each act that takes some
+    #[arg(long)]
+    approvals: bool,
+    /// The folder of a log that this one goes on from; of several, the oldest first
+    #[arg(long, value_name = "DIR", requires = "approvals")]
+    earlier: Vec<PathBuf>,
+}
+
+/// What was found.
+struct Found {
+    report: Report,
+    /// Who agreed to what, where that was asked for.
+    approved: Option<Approved>,
+    /// The logs before it that are not sound.
+    wrong_before: Vec<(PathBuf, Report)>,
+}
+
+impl Found {
+    fn is_sound(&self) -> bool {
+        let are_agreed = self.approved.as_ref().is_none_or(Approved::is_sound);
+        self.report.is_sound() && self.wrong_before.is_empty() && are_agreed
+    }
 }
 
 impl Args {
@@ -80,15 +113,37 @@ impl Verify {
             _ => None,
         };
         let since = since.as_ref().map(SignedCheckpoint::checkpoint);
-        let report = audit(&self.dir, self.key.as_ref(), since);
-        self.tell(output, &report)?;
-        Ok(match report.is_sound() {
-            true => Exit::of(report.is_signed),
+        let found = self.audit(since);
+        self.tell(output, &found)?;
+        Ok(match found.is_sound() {
+            true => Exit::of(found.report.is_signed),
             false => Exit::Failed,
         })
     }
 
-    fn tell(&self, output: &Output, report: &Report) -> Result<()> {
+    fn audit(&self, since: Option<&Checkpoint>) -> Found {
+        let mut approvals = self.approvals.then(Approvals::default);
+        let mut read = |place: u64, entry: &[u8]| {
+            if let Some(approvals) = &mut approvals {
+                approvals.read(entry, place);
+            }
+        };
+        let mut wrong_before = Vec::new();
+        for dir in &self.earlier {
+            let report = audit_entries(dir, None, None, &mut read);
+            if !report.is_sound() {
+                wrong_before.push((dir.clone(), report));
+            }
+        }
+        Found {
+            report: audit_entries(&self.dir, self.key.as_ref(), since, &mut read),
+            approved: approvals.map(|approvals| approvals.found()),
+            wrong_before,
+        }
+    }
+
+    fn tell(&self, output: &Output, found: &Found) -> Result<()> {
+        let report = &found.report;
         let mut table = Table::new();
         if let Some(state) = &report.checkpoint {
             let word = match report.is_sound() {
@@ -109,6 +164,9 @@ impl Verify {
         let files = count(report.files, "file", "files");
         let checked = format!("{files} with {}", size(report.bytes));
         table.row(["checked".into(), checked.into()]);
+        if let Some(approved) = &found.approved {
+            tell_approved(&mut table, approved);
+        }
         output.result(&table.to_string())?;
         for fault in &report.faults {
             let problem = chain(fault);
@@ -134,8 +192,68 @@ impl Verify {
                         vault's machine";
             output.warn("Nobody knows whose log it is: no key was given", Some(hint));
         }
-        output.object(&Summary::of(report))
+        for (dir, report) in &found.wrong_before {
+            let fault = report
+                .faults
+                .first()
+                .map_or_else(String::new, |fault| chain(fault));
+            let text = format!("The earlier log in {} is not sound: {fault}", dir.display());
+            output.warn(
+                &visible(&text),
+                Some("verify it by itself, with its own key"),
+            );
+            output.object(&Fault {
+                message_type: "fault",
+                file: None,
+                leaf: None,
+                problem: text,
+            })?;
+        }
+        if let Some(approved) = &found.approved {
+            tell_complaints(output, approved)?;
+        }
+        output.object(&Summary::of(found))
     }
+}
+
+/// How many operations there were, and how many yeses.
+fn tell_approved(table: &mut Table, approved: &Approved) {
+    let word = match approved.is_sound() {
+        true => Cell::styled("sound", GOOD),
+        false => Cell::styled("wrong", BAD),
+    };
+    table.row(["approvals".into(), word]);
+    let operations = [
+        (approved.asked, "asked"),
+        (approved.approved, "approved"),
+        (approved.done, "done"),
+        (approved.ended, "ended"),
+        (approved.open, "open"),
+    ];
+    let operations = operations.map(|(number, word)| format!("{} {word}", grouped(number)));
+    table.row(["operations".into(), operations.join(", ").into()]);
+    let yeses = format!("{} verified", grouped(approved.yeses));
+    table.row(["yeses".into(), yeses.into()]);
+}
+
+fn tell_complaints(output: &Output, approved: &Approved) -> Result<()> {
+    for complaint in &approved.complaints {
+        let Complaint { leaf, problem } = complaint;
+        output.warn(&visible(&complaint.to_string()), Some(problem.hint()));
+        output.object(&Complained {
+            message_type: "complaint",
+            leaf: *leaf,
+            problem: problem.to_string(),
+            hint: problem.hint(),
+        })?;
+    }
+    let listed = approved.complaints.len() as u64;
+    let more = approved.complaint_count.saturating_sub(listed);
+    if more > 0 {
+        let text = format!("There are {} more complaints", grouped(more));
+        output.warn(&text, None);
+    }
+    Ok(())
 }
 
 fn parse_key(text: &str) -> std::result::Result<Verifier, String> {
@@ -165,6 +283,25 @@ struct Fault<'a> {
 }
 
 #[derive(Serialize)]
+struct Complained {
+    message_type: &'static str,
+    leaf: u64,
+    problem: String,
+    hint: &'static str,
+}
+
+#[derive(Serialize)]
+struct ApprovedSummary {
+    asked: u64,
+    approved: u64,
+    done: u64,
+    ended: u64,
+    open: u64,
+    yeses: u64,
+    complaint_count: u64,
+}
+
+#[derive(Serialize)]
 struct Summary<'a> {
     message_type: &'static str,
     sound: bool,
@@ -178,10 +315,12 @@ struct Summary<'a> {
     fault_count: usize,
     cut: bool,
     leftovers: &'a [String],
+    approvals: Option<ApprovedSummary>,
 }
 
 impl<'a> Summary<'a> {
-    fn of(report: &'a Report) -> Self {
+    fn of(found: &'a Found) -> Self {
+        let report = &found.report;
         let state = report.checkpoint.as_ref();
         Self {
             message_type: "summary",
@@ -196,6 +335,15 @@ impl<'a> Summary<'a> {
             fault_count: report.faults.len(),
             cut: report.is_cut,
             leftovers: &report.leftovers,
+            approvals: found.approved.as_ref().map(|approved| ApprovedSummary {
+                asked: approved.asked,
+                approved: approved.approved,
+                done: approved.done,
+                ended: approved.ended,
+                open: approved.open,
+                yeses: approved.yeses,
+                complaint_count: approved.complaint_count,
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@
 )]
 
 mod account;
+mod approvals;
 mod away;
 mod bucket;
 mod card;

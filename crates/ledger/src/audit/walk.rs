@@ -11,10 +11,19 @@ use crate::tile::{
 use crate::tree::TileSource;
 use crate::{Error, Folder, HASH_BYTES, Hash};
 
-/// Checks every tile and bundle of a tree, and its root.
-pub(super) fn walk(folder: &Folder, checkpoint: &Checkpoint, report: &mut Report) {
+/// Checks every tile and bundle of a tree, and its root; `each` gets all entries in order.
+pub(super) fn walk(
+    folder: &Folder,
+    checkpoint: &Checkpoint,
+    report: &mut Report,
+    each: &mut dyn FnMut(u64, &[u8]),
+) {
     let size = checkpoint.size();
-    let mut walk = Walk { folder, report };
+    let mut walk = Walk {
+        folder,
+        report,
+        each,
+    };
     // The tiles of the right edge, from the highest level, which covers the first leaves.
     let mut edge = Vec::new();
     let mut is_lost = false;
@@ -58,6 +67,7 @@ pub(super) fn walk(folder: &Folder, checkpoint: &Checkpoint, report: &mut Report
 struct Walk<'a> {
     folder: &'a Folder,
     report: &'a mut Report,
+    each: &'a mut dyn FnMut(u64, &[u8]),
 }
 
 /// A tile, and what lies below it.
@@ -208,6 +218,10 @@ impl Walk<'_> {
         self.count(bundle.len());
         self.report.leaves += u64::from(width);
         let entries = entries(&bundle, width).ok()?;
+        let places = index.saturating_mul(u64::from(TILE_WIDTH))..;
+        for (place, entry) in places.zip(&entries) {
+            (self.each)(place, entry);
+        }
         Some(entries.into_iter().map(Hash::leaf).collect())
     }
 

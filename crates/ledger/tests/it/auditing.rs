@@ -7,7 +7,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use strongroom_ledger::audit::{FAULTS_LIMIT, Report};
 use strongroom_ledger::{
-    Checkpoint, Error, Folder, Hash, KeyKind, SignedCheckpoint, Signer, audit,
+    Checkpoint, Error, Folder, Hash, KeyKind, SignedCheckpoint, Signer, audit, audit_entries,
 };
 
 use crate::scene::{LogFolder, ORIGIN, entry, log_key};
@@ -415,5 +415,24 @@ proptest! {
         prop_assert!(!report.is_sound());
         prop_assert_eq!(&named(&report)[0].0, file);
         prop_assert_eq!(report.faults.len(), 1, "{:?}", report.faults);
+    }
+}
+
+#[test]
+fn whoever_reads_along_is_given_each_entry_once_and_in_order() {
+    for size in [0, 1, 255, 256, 257, SIZE, 66_000] {
+        let (log, mut next) = (LogFolder::new(size), 0);
+        let key = log_key();
+        let report = audit_entries(
+            log.path(),
+            Some(key.verifier()),
+            None,
+            &mut |place, bytes| {
+                assert_eq!((place, bytes), (next, &entry(next)[..]));
+                next += 1;
+            },
+        );
+        assert!(report.is_sound());
+        assert_eq!(next, size);
     }
 }

@@ -63,6 +63,7 @@ impl People {
     pub fn act(&self, who: Who, act: &Act) -> Result<Done> {
         let (now, fresh, act) = (self.vault.now(), Fresh::new()?, act.clone());
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let act = super::operations::with_what_holds(transaction, act.clone())?;
             let permit = allow(transaction, now, who, act)?;
             perform(transaction, now, permit, &fresh)
@@ -79,6 +80,7 @@ impl People {
     pub fn perform(&self, number: u64, by: Option<Who>) -> Result<Performed> {
         let (now, fresh) = (self.vault.now(), Fresh::new()?);
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let mut kept = must(transaction, number)?;
             let before = kept.operation.clone();
             let asker = kept.operation.asker;
@@ -182,7 +184,8 @@ fn perform(
                 count: tombstones,
                 newest,
             };
-            agree_to_purge(transaction, now, &repository, agreed)?;
+            let by = By::operation(permit.way());
+            agree_to_purge(transaction, now, &repository, agreed, by)?;
         }
         Act::MakeToken {
             right,
@@ -197,7 +200,8 @@ fn perform(
                 daily_bytes: None,
                 daily_objects: None,
             };
-            let made = insert_token(transaction, now, &new, &fresh.token)?;
+            let by = By::operation(permit.way());
+            let made = insert_token(transaction, now, &new, &fresh.token, by)?;
             if let Some(old) = in_place_of {
                 tokens::replace(transaction, &old, &made.name)?;
             }
@@ -291,6 +295,7 @@ pub(crate) fn keep(
             repository: held.repository.clone(),
             retention_s: after.keeping.retention_ms / 1000,
             grace_s: after.keeping.grace_ms / 1000,
+            by: By::operation(permit.way()),
         };
         leaves::append(transaction, now, &told)?;
     }

@@ -90,6 +90,7 @@ impl People {
                 Some(Some(_)) | None => return Err(Error::NotSignedIn),
             }
             check_free(transaction, &name)?;
+            let now = leaves::dated(transaction, now)?;
             let known = Known::read(transaction, [])?;
             let stands = Standing::invited_at(now.vault_ms);
             let first = operators::insert(transaction, name.as_str(), Roles::ALL, stands, &handle)?;
@@ -123,6 +124,7 @@ impl People {
     pub fn close_setup(&self, who: OperatorId) -> Result<()> {
         let now = self.vault.now();
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let setup = regime::get(transaction)?.setup.close(who, now.vault_ms)?;
             regime::set_setup(transaction, setup)?;
             tell(

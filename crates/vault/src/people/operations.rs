@@ -71,6 +71,7 @@ impl People {
         }
         let (now, nonce, act) = (self.vault.now(), random::<32>()?, act.clone());
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let act = with_what_holds(transaction, act.clone())?;
             let known = Known::read(transaction, [&act])?;
             let all = operations::open(transaction)?;
@@ -152,6 +153,7 @@ impl People {
         };
         let now = self.vault.now();
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let mut kept = must(transaction, number)?;
             let known = Known::read(transaction, [&kept.operation.act])?;
             let shown = strongroom_access::Shown::Passkey;
@@ -192,6 +194,7 @@ impl People {
         };
         let now = self.vault.now();
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let mut kept = must(transaction, number)?;
             let known = Known::read(transaction, [&kept.operation.act])?;
             let has_stopped = operations::has_stopped(transaction, who, &kept.operation.act)?;

@@ -47,6 +47,7 @@ impl People {
         let (now, link) = (self.vault.now(), Given::random()?);
         let (shown, given) = (digest_of(&plain(paper.expose())), link.digest);
         let due_ms = self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let known = Known::read(transaction, [])?;
             let is_right = known
                 .regime
@@ -83,12 +84,13 @@ impl People {
                 Err(refusal) => return Err(refusal.into()),
             };
             regime::set_recovery(transaction, used)?;
+            // Before what comes of it, so that whoever reads the log knows why.
+            tell(transaction, now, leaves::People::RecoveryUsed)?;
             for who in suspended {
                 stand(transaction, now, who, Event::Suspended, &By::Folder)?;
             }
             links::end(transaction, None, now.vault_ms)?;
             links::insert(transaction, &given, None)?;
-            tell(transaction, now, leaves::People::RecoveryUsed)?;
             let subject = "The operators were recovered, with the code on paper".to_owned();
             let body = "All who counted until now are suspended.".to_owned();
             notify(transaction, now, Kind::Recovery, subject, body)?;

@@ -29,6 +29,7 @@ impl People {
     pub fn seal(&self, who: Who) -> Result<()> {
         let now = self.vault.now();
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let permit = permitted(transaction, now, who, Act::Seal)?;
             close(transaction, now, permit)
         })
@@ -42,6 +43,7 @@ impl People {
     pub fn seal_by_code(&self, text: &str) -> Result<()> {
         let (now, digest) = (self.vault.now(), digest_of(&plain(text)));
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let holder = seals::use_code(transaction, &digest)?.ok_or(Error::NotSignedIn)?;
             let known = Known::read(transaction, [])?;
             let permit = permit::by_seal_code(&known.world(), holder)?;

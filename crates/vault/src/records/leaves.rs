@@ -3,10 +3,12 @@
 //! A leaf is one JSON object; its bytes are what the log hashes. So nothing may be encoded anew,
 //! and a field that is added must not be missed in older leaves.
 
+mod dating;
 mod people;
 
 use std::time::Duration;
 
+pub use dating::dated;
 pub use people::{By, People};
 
 use jiff::Timestamp;
@@ -135,6 +137,9 @@ pub enum Act {
         /// The leaf of the newest one.
         #[serde(skip_serializing_if = "Option::is_none")]
         newest_tombstone: Option<u64>,
+        /// By which operation, where it was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// Something was refused; more of the same within a minute is only counted.
     Refusal {
@@ -170,6 +175,9 @@ pub enum Act {
         /// The most objects that it may put and ask to be deleted in a day.
         #[serde(skip_serializing_if = "Option::is_none")]
         daily_objects: Option<u64>,
+        /// By which operation, where it was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// Somebody has seen a notice.
     NoticeAcknowledged {
@@ -253,7 +261,7 @@ pub enum Act {
         /// The SHA-256 of the key.
         client: Id,
     },
-    /// How long a repository keeps things was raised.
+    /// How long a repository keeps things was raised, or lowered by an operation.
     Retention {
         /// Of which repository.
         repository: RepositoryPath,
@@ -261,6 +269,9 @@ pub enum Act {
         retention_s: i64,
         /// In seconds.
         grace_s: i64,
+        /// By which operation, where it was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// The bytes that a repository may hold were bounded.
     Quota {

@@ -14,7 +14,7 @@ use strongroom_model::{FileName, Id, RepositoryPath};
 use crate::database::Transaction;
 use crate::people::{Who, allow, held, keep};
 use crate::records::client_keys::{self, PublicKey};
-use crate::records::leaves::{self, Act, Moment};
+use crate::records::leaves::{self, Act, By, Moment};
 use crate::records::objects::{self, Key};
 use crate::records::repositories::{self, Repository};
 use crate::records::tokens::{self, Spent, Token};
@@ -104,7 +104,7 @@ impl Vault {
                 in_place_of: None,
             };
             let _permit = allow(transaction, now, who, act)?;
-            insert_token(transaction, now, &new, &fresh)
+            insert_token(transaction, now, &new, &fresh, None)
         })
     }
 
@@ -376,17 +376,19 @@ impl Vault {
                 newest: agreed.newest,
             };
             let _permit = allow(transaction, now, who, agree)?;
-            agree_to_purge(transaction, now, &path, agreed)
+            agree_to_purge(transaction, now, &path, agreed, None)
         })
     }
 }
 
-/// Ends the hold of a repository, where its tombstones are those that were agreed to.
+/// Ends the hold of a repository, where its tombstones are those that were agreed to; `by` is the
+/// operation that says so, where it is one.
 pub(crate) fn agree_to_purge(
     transaction: &mut dyn Transaction,
     now: Moment,
     path: &RepositoryPath,
     agreed: Tombstones,
+    by: Option<By>,
 ) -> Result<bool> {
     let repository = repositories::must(transaction, path)?;
     if repository.purge_held_ms.is_none() {
@@ -405,6 +407,7 @@ pub(crate) fn agree_to_purge(
         repository: path.clone(),
         tombstones: found.count,
         newest_tombstone: found.newest,
+        by,
     };
     leaves::append(transaction, now, &act)?;
     Ok(true)
@@ -440,12 +443,13 @@ impl fmt::Debug for FreshToken {
     }
 }
 
-/// Makes a token. Its secret is not kept.
+/// Makes a token, `by` an operation where it is one. Its secret is not kept.
 pub(crate) fn insert_token(
     transaction: &mut dyn Transaction,
     now: Moment,
     new: &NewToken,
     fresh: &FreshToken,
+    by: Option<By>,
 ) -> Result<TokenText> {
     check_day(TokenDay {
         daily_bytes: new.daily_bytes,
@@ -476,6 +480,7 @@ pub(crate) fn insert_token(
         expires: token.expires_ms.map(leaves::timestamp).transpose()?,
         daily_bytes: token.daily_bytes,
         daily_objects: token.daily_objects,
+        by,
     };
     leaves::append(transaction, now, &act)?;
     let text = format!("{PREFIX}{name}-{secret}");

@@ -99,7 +99,7 @@ fn the_statement_of_a_drill_is_found_in_the_log_of_a_vault() {
     let key = fs::read_to_string(vault.folder.join("keys/log.pub")).unwrap();
     let [folder, since] = [&files, &kept].map(|path| path.to_str().unwrap());
     let verify = ["--json", "log", "verify", folder, "--key", key.trim()];
-    let verify = [&verify[..], &["--since", since]].concat();
+    let verify = [&verify[..], &["--approvals", "--since", since]].concat();
     let until = Instant::now() + PATIENCE;
     // The file of the checkpoint comes a moment after the checkpoint.
     let audited = loop {
@@ -111,6 +111,7 @@ fn the_statement_of_a_drill_is_found_in_the_log_of_a_vault() {
         thread::park_timeout(Duration::from_millis(50));
     };
     assert_eq!(audited["since"], size_before, "{audited}");
+    assert_eq!(audited["approvals"]["complaint_count"], 0, "{audited}");
     let log = Folder::new(&files);
     let read = |tile: Tile| log.bundle(tile.index(), tile.width()).unwrap();
     let found = leaves(&audited, read);

@@ -23,6 +23,16 @@ pub enum By {
     SealCode(Name),
 }
 
+impl By {
+    /// The operation, where it was one: of what one person did at once, a leaf of its own says who did.
+    pub fn operation(way: &Way) -> Option<Self> {
+        match way {
+            Way::Operation { id, .. } => Some(Self::Operation(*id)),
+            _ => None,
+        }
+    }
+}
+
 impl From<&Way> for By {
     fn from(way: &Way) -> Self {
         match way {
