@@ -39,6 +39,9 @@ const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$c3Ryb25ncm9vbW5vYm9keQ$\
 /// How many wait for their turn; whoever comes then is asked to come again.
 const MOST_WAITING: usize = 8;
 
+/// So many more may be those who were signed in in their browser before.
+const MOST_KNOWN: usize = 8;
+
 /// Hashes and compares passwords, one at a time: each takes 19 MiB and some 20 ms of a processor, and
 /// whoever guesses shall neither have all of them nor all the threads that wait.
 #[derive(Debug)]
@@ -49,7 +52,8 @@ pub struct Passwords {
 }
 
 /// A place among those that wait, until it is dropped.
-struct Place<'p>(&'p AtomicUsize);
+#[derive(Debug)]
+pub struct Place<'p>(&'p AtomicUsize);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
@@ -67,11 +71,19 @@ impl Passwords {
         }
     }
 
-    /// A place among those that wait for their turn.
-    fn place(&self) -> Result<Place<'_>> {
+    /// A place among those that wait for their turn, which has to be taken before anything is counted:
+    /// whoever finds none has guessed nothing.
+    ///
+    /// # Errors
+    /// [`Error::Crowded`] where too many wait.
+    pub fn place(&self, is_known: bool) -> Result<Place<'_>> {
+        let most = match is_known {
+            true => MOST_WAITING + MOST_KNOWN,
+            false => MOST_WAITING,
+        };
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
         let place = Place(&self.waiting);
-        match before < MOST_WAITING {
+        match before < most {
             true => Ok(place),
             false => Err(Error::Crowded {
                 what: "sign-ins by password",
@@ -94,7 +106,7 @@ impl Passwords {
             });
         }
         let salt = SaltString::encode_b64(salt).map_err(|_| Error::Unfinished)?;
-        let _place = self.place()?;
+        let _place = self.place(true)?;
         let _turn = self.turn.lock();
         let hash = Argon2::default().hash_password(text.as_bytes(), &salt);
         hash.map(|hash| hash.to_string())
@@ -102,20 +114,18 @@ impl Passwords {
     }
 
     /// Whether a password is the one of which `kept` is kept; where there is none, after the same work.
-    ///
-    /// # Errors
-    /// [`Error::Crowded`] where too many wait.
-    pub fn is_right(&self, password: &Secret, kept: Option<&str>) -> Result<bool> {
+    pub fn is_right(&self, _place: &Place<'_>, password: &Secret, kept: Option<&str>) -> bool {
         let text = password.expose();
         if text.len() > LONGEST_BYTES {
-            return Ok(false);
+            return false;
         }
         let hash = PasswordHash::new(kept.unwrap_or(NOBODYS));
-        let hash = hash.map_err(|_| Error::Unfinished)?;
-        let _place = self.place()?;
+        let Ok(hash) = hash else {
+            return false;
+        };
         let _turn = self.turn.lock();
         let is_right = Argon2::default().verify_password(text.as_bytes(), &hash);
-        Ok(is_right.is_ok() && kept.is_some())
+        is_right.is_ok() && kept.is_some()
     }
 
     /// The step to which a code belongs at a moment of the wall clock, where it is right.
@@ -168,41 +178,40 @@ mod tests {
     #[test]
     fn a_password_is_right_and_another_one_is_not_and_nobody_has_one() {
         let passwords = passwords();
+        let place = passwords.place(false).unwrap();
         let password = Secret::new("correct horse battery");
         let kept = passwords.hash(&password, &[1; SALT_BYTES]).unwrap();
         assert!(
             kept.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{kept}"
         );
-        assert!(passwords.is_right(&password, Some(&kept)).unwrap());
-        assert!(
-            !passwords
-                .is_right(&Secret::new("correct horse batterz"), Some(&kept))
-                .unwrap()
-        );
-        assert!(!passwords.is_right(&password, None).unwrap());
+        assert!(passwords.is_right(&place, &password, Some(&kept)));
+        let other = Secret::new("correct horse batterz");
+        assert!(!passwords.is_right(&place, &other, Some(&kept)));
+        assert!(!passwords.is_right(&place, &password, None));
         assert!(PasswordHash::new(NOBODYS).unwrap().hash.is_some());
         let long = Secret::new("x".repeat(LONGEST_BYTES + 1));
         assert!(passwords.hash(&long, &[1; SALT_BYTES]).is_err());
-        assert!(!passwords.is_right(&long, Some(&kept)).unwrap());
+        assert!(!passwords.is_right(&place, &long, Some(&kept)));
         let short = Secret::new("x".repeat(SHORTEST - 1));
         let refused = passwords.hash(&short, &[1; SALT_BYTES]).unwrap_err();
         assert!(refused.to_string().contains("12 characters"), "{refused}");
     }
 
     #[test]
-    fn no_more_wait_for_their_turn_than_there_are_places() {
+    fn no_more_wait_for_their_turn_than_there_are_places_and_strangers_take_not_all() {
         let passwords = passwords();
-        let places: Vec<_> = (0..MOST_WAITING)
-            .map(|_| passwords.place().unwrap())
+        let strangers: Vec<_> = (0..MOST_WAITING)
+            .map(|_| passwords.place(false).unwrap())
             .collect();
-        let password = Secret::new("correct horse battery");
-        assert!(matches!(
-            passwords.is_right(&password, None),
-            Err(Error::Crowded { .. })
-        ));
-        drop(places);
-        assert!(!passwords.is_right(&password, None).unwrap());
+        let crowded = passwords.place(false).unwrap_err();
+        assert!(matches!(crowded, Error::Crowded { .. }));
+        let known: Vec<_> = (0..MOST_KNOWN)
+            .map(|_| passwords.place(true).unwrap())
+            .collect();
+        assert!(passwords.place(true).is_err());
+        drop((strangers, known));
+        assert!(passwords.place(false).is_ok());
     }
 
     #[test]

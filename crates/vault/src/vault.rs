@@ -48,6 +48,7 @@ use strongroom_store::{Bodies, BodyKey};
 pub use administration::{DAILY_OBJECTS, Longer, NewToken, TokenDay, TokenText};
 pub(crate) use administration::{FreshToken, agree_to_purge, insert_token};
 pub use authentication::Principal;
+pub(crate) use clock::confirm_clock_in;
 pub use clock::{ReadClocks, Seen};
 pub use due::PURGE_SHARE;
 pub use examination::BodiesChecked;

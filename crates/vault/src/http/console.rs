@@ -19,9 +19,13 @@ mod seal;
 mod sign_in;
 mod words;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
+use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use crate::http::Blocking;
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
@@ -34,23 +38,78 @@ use reply::Reply;
 /// What all pages lie below.
 pub const ROOT: &str = "/-/";
 
-/// The most bytes of a form.
-const LARGEST_FORM_BYTES: u64 = 128 << 10;
+/// The most bytes of a form: an answer of a passkey, with what vouches for its device.
+const LARGEST_FORM_BYTES: u64 = 32 << 10;
+
+/// How many pages are drawn at once for those who are not known to be signed in.
+const STRANGERS: usize = 12;
+
+/// How many for those who are.
+const OPERATORS: usize = 24;
+
+/// How many seal codes are looked at at once.
+const SEALING: usize = 4;
+
+/// So many sessions are known without asking the database.
+const MOST_KNOWN: usize = 1_000;
 
 /// The class of requests, for log and metrics.
 const NOTE: &str = "console";
 
 /// Draws the pages. Clones are the same.
+///
+/// **Security:** nobody who has shown nothing holds a place among the requests under way while his form
+/// comes, and strangers have few places for what is done then: however many ask, those who are signed
+/// in see their pages, and whoever has a seal code seals.
 #[derive(Clone, Debug)]
 pub struct Console {
     people: Arc<People>,
     blocking: Blocking,
+    strangers: Arc<Semaphore>,
+    operators: Arc<Semaphore>,
+    sealing: Arc<Semaphore>,
+    known: Arc<Mutex<HashSet<[u8; 32]>>>,
 }
 
 impl Console {
     /// For the people of a vault.
-    pub const fn new(people: Arc<People>, blocking: Blocking) -> Self {
-        Self { people, blocking }
+    pub fn new(people: Arc<People>, blocking: Blocking) -> Self {
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self {
+            people,
+            blocking,
+            strangers: places(STRANGERS),
+            operators: places(OPERATORS),
+            sealing: places(SEALING),
+            known: Arc::default(),
+        }
+    }
+
+    /// Where a request waits for its turn.
+    fn places(&self, ask: &Ask) -> &Arc<Semaphore> {
+        let is_known = |cookie: &String| self.known.lock().contains(&digest(cookie));
+        match ask.session.as_ref().is_some_and(is_known) {
+            _ if ask.path == "/seal" => &self.sealing,
+            true => &self.operators,
+            false => &self.strangers,
+        }
+    }
+
+    /// Notes whether a cookie was that of a session a moment ago.
+    fn note(&self, ask: &Ask, is_signed_in: bool) {
+        let Some(cookie) = &ask.session else { return };
+        let mut known = self.known.lock();
+        match is_signed_in {
+            true => {
+                if known.len() >= MOST_KNOWN {
+                    known.clear();
+                }
+                known.insert(digest(cookie));
+            }
+            false => {
+                known.remove(&digest(cookie));
+            }
+        }
     }
 
     /// Answers a request, or gives it back where its path is none of the console.
@@ -76,14 +135,24 @@ impl Console {
 
     async fn serve(&self, request: Request, peer: &Peer) -> Result<Response> {
         let mut ask = Ask::of(&request, peer);
+        peer.leave();
         if ask.is_post {
             let body = request.into_body().bytes(LARGEST_FORM_BYTES).await?;
             ask.read_form(&body);
         }
-        let people = Arc::clone(&self.people);
+        let place = Arc::clone(self.places(&ask)).acquire_owned().await;
+        let place = place.map_err(|_| Error::Unfinished)?;
+        let (people, console) = (Arc::clone(&self.people), self.clone());
         let is_encrypted = peer.is_encrypted;
         let is_post = ask.is_post;
-        let reply = self.blocking.run(move || Ok(route(&people, &ask))).await?;
+        let draw = move || {
+            let reply = route(&people, &ask, &|is_signed_in| {
+                console.note(&ask, is_signed_in)
+            });
+            drop(place);
+            Ok(reply)
+        };
+        let reply = self.blocking.run(draw).await?;
         if is_post && reply.is_wrong_login() {
             // The page says what to do, whatever pause there is from now on.
             let _ = peer.login_failed();
@@ -93,14 +162,14 @@ impl Console {
 }
 
 /// What a path means. What goes wrong is a page as well.
-fn route(people: &People, ask: &Ask) -> Reply {
-    match dispatch(people, ask) {
+fn route(people: &People, ask: &Ask, note: &dyn Fn(bool)) -> Reply {
+    match dispatch(people, ask, note) {
         Ok(reply) => reply,
         Err(error) => look::failed(&error),
     }
 }
 
-fn dispatch(people: &People, ask: &Ask) -> Result<Reply> {
+fn dispatch(people: &People, ask: &Ask, note: &dyn Fn(bool)) -> Result<Reply> {
     let parts: Vec<&str> = ask.path.trim_start_matches('/').split('/').collect();
     // Whoever holds a seal code may be a machine: it has no page, and no origin.
     if ask.path == "/seal" {
@@ -118,7 +187,9 @@ fn dispatch(people: &People, ask: &Ask) -> Result<Reply> {
         (_, ["-", "sign-in", rest @ ..]) => return sign_in::page(people, ask, rest),
         _ => {}
     }
-    let Some(signed_in) = signed_in(people, ask)? else {
+    let signed_in = signed_in(people, ask)?;
+    note(signed_in.is_some());
+    let Some(signed_in) = signed_in else {
         return Ok(match ask.is_post {
             true => look::failed(&Error::NotSignedIn),
             false => Reply::see("/-/sign-in"),
@@ -136,6 +207,10 @@ fn dispatch(people: &People, ask: &Ask) -> Result<Reply> {
         ["-", "seal"] => seal::page(&scene),
         _ => Ok(look::nothing(&scene)),
     }
+}
+
+fn digest(cookie: &str) -> [u8; 32] {
+    Sha256::digest(cookie).into()
 }
 
 /// Whose session the cookie is.

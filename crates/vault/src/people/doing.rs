@@ -14,7 +14,9 @@ use crate::records::people::{factors, links, operations, operators, regime};
 use crate::records::{repositories, tokens};
 use crate::rules::notices::Kind;
 use crate::rules::purge::{Keeping, Tombstones};
-use crate::vault::{FreshToken, NewToken, TokenText, agree_to_purge, insert_token};
+use crate::vault::{
+    FreshToken, NewToken, Seen, TokenText, agree_to_purge, confirm_clock_in, insert_token,
+};
 use crate::{Error, Result};
 
 /// What came of an act.
@@ -79,7 +81,7 @@ impl People {
     /// [`Error::Unknown`]; those of the database.
     pub fn perform(&self, number: u64, by: Option<Who>) -> Result<Performed> {
         let (now, fresh) = (self.vault.now(), Fresh::new()?);
-        self.vault.commit(move |transaction| {
+        let performed = self.vault.commit(move |transaction| {
             let now = leaves::dated(transaction, now)?;
             let mut kept = must(transaction, number)?;
             let before = kept.operation.clone();
@@ -112,7 +114,10 @@ impl People {
             let subject = format!("Operation {number} was done");
             notify(transaction, now, Kind::Done, subject, body)?;
             Ok(Performed::Done(done))
-        })
+        })?;
+        // Where it was about the clock, this process looks at it.
+        self.vault.tick()?;
+        Ok(performed)
     }
 
     /// Does all operations that are due and show nothing; returns how many it was. To be called every
@@ -149,6 +154,18 @@ impl People {
 /// Whether somebody is who asked, and has shown a passkey for just that.
 fn has_shown(by: Option<Who>, asker: OperatorId) -> bool {
     matches!(by, Some(Who::Operator(who, Shown::Passkey)) if who == asker)
+}
+
+/// Whether an act can be done once it is agreed to, in this version.
+pub(super) const fn is_built(act: &Act) -> bool {
+    !matches!(
+        act,
+        Act::PurgeEarly { .. }
+            | Act::RemoveRepository { .. }
+            | Act::Maintain { .. }
+            | Act::LoosenGuard { .. }
+            | Act::Unhide { .. }
+    )
 }
 
 /// Whether what comes of an act is shown to whoever asked for it.
@@ -249,6 +266,8 @@ fn perform(
                     name: factor.to_string(),
                 });
             }
+            // What was said by it before counts no more.
+            operators::note_replaced(transaction, operator, now.vault_ms)?;
             sessions::end_all(transaction, now, operator, &by)?;
             let told = leaves::People::FactorRemoved {
                 operator,
@@ -262,6 +281,18 @@ fn perform(
         Act::RemoveOperator { operator } => {
             stand(transaction, now, operator, Event::Removed, &by)?;
             links::end(transaction, Some(operator), now.vault_ms)?;
+        }
+        Act::ConfirmClock { .. } => {
+            let by = By::operation(permit.way());
+            confirm_clock_in(transaction, Seen::default(), by).map(drop)?;
+        }
+        Act::CatchUp { by_ms } => {
+            let seen = Seen {
+                catch_up_ms: Some(by_ms),
+                ..Seen::default()
+            };
+            let by = By::operation(permit.way());
+            confirm_clock_in(transaction, seen, by).map(drop)?;
         }
         Act::SetRule { rule } => {
             regime::set_rule(transaction, rule)?;

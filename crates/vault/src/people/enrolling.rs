@@ -107,10 +107,9 @@ impl People {
         let asked = self.passkeys()?.ask_to_enrol(operator.handle, name, &has)?;
         let challenge = Challenge {
             purpose: Purpose::Enrol,
-            operator: Some(operator.operator.id),
+            operator: operator.operator.id,
             subject: None,
             nonce: None,
-            address: None,
             state: asked.state,
             made_ms: now.vault_ms,
         };
@@ -133,10 +132,9 @@ impl People {
         })?;
         let challenge = Challenge {
             purpose: Purpose::Enrol,
-            operator: Some(known.operator.id),
+            operator: known.operator.id,
             subject: None,
             nonce: None,
-            address: None,
             state: HEXLOWER.encode(&salt),
             made_ms: now.vault_ms,
         };
@@ -171,7 +169,7 @@ impl People {
         let kept = given.clone();
         let (is_active, has_paper) = self.vault.commit(move |transaction| {
             let operator = right.operator(transaction)?;
-            if challenge.operator != Some(operator) {
+            if challenge.operator != operator {
                 return Err(Error::NotSigned);
             }
             let permit = right.permit(transaction, now)?;

@@ -174,11 +174,11 @@ pub(super) fn tell(
 }
 
 /// Which kind of link somebody comes by: the first operator has his from the terminal.
-fn kind_of(known: &Known, who: OperatorId) -> Link {
+fn kind_of(known: &Known, who: OperatorId, now_ms: i64) -> Link {
     if known.regime.recovered == Some(who) {
         return Link::First;
     }
-    match known.regime.setup {
+    match known.regime.setup.at(now_ms) {
         Setup::UnderWay { first, .. } if first.0 == who.0 => Link::First,
         Setup::Unclaimed | Setup::UnderWay { .. } | Setup::Established => Link::Invitation,
     }
@@ -190,7 +190,7 @@ pub(super) fn permit_of_link(
     who: OperatorId,
     now_ms: i64,
 ) -> Result<strongroom_access::Permit> {
-    let link = kind_of(known, who);
+    let link = kind_of(known, who, now_ms);
     Ok(permit::by_link(&known.world(), (who, link), now_ms)?)
 }
 
@@ -217,6 +217,12 @@ pub(super) fn advance(
         && is_given_paper(&regime::get(transaction)?, operator.id)
     {
         regime::set_paper(transaction, &paper.digest)?;
+    }
+    // His link was the only one of its kind; whatever he gets from now on, others let him have.
+    regime::end_recovered(transaction, operator.id)?;
+    if operator.factors.replaced_ms.is_some() {
+        // The days in which he approves nothing begin when he has the new ones.
+        operators::note_replaced(transaction, operator.id, now.vault_ms)?;
     }
     let stands = leaves::People::OperatorStands {
         operator: operator.id,

@@ -9,6 +9,7 @@ use strongroom_access::{Act, OperatorId, Refusal};
 use strongroom_ledger::approval::challenge;
 
 use crate::database::Transaction;
+use crate::people::doing::is_built;
 use crate::people::joining::tell;
 use crate::people::telling::{contents, name, notify};
 use crate::people::{Given, Known, People, Who, random};
@@ -62,6 +63,11 @@ impl People {
         let Who::Operator(asker, shown) = who else {
             return Err(Refusal::NoOperator.into());
         };
+        if !is_built(act) {
+            return Err(Error::Refused {
+                reason: "this version cannot do that yet, whoever agrees".to_owned(),
+            });
+        }
         let reason = reason.trim().to_owned();
         if reason.chars().count() > LONGEST_REASON {
             return Err(Error::Malformed {

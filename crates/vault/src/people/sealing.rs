@@ -44,9 +44,10 @@ impl People {
         let (now, digest) = (self.vault.now(), digest_of(&plain(text)));
         self.vault.commit(move |transaction| {
             let now = leaves::dated(transaction, now)?;
-            let holder = seals::use_code(transaction, &digest)?.ok_or(Error::NotSignedIn)?;
+            let holder = seals::holder(transaction, &digest)?.ok_or(Error::NotSignedIn)?;
             let known = Known::read(transaction, [])?;
             let permit = permit::by_seal_code(&known.world(), holder)?;
+            seals::use_code(transaction, &digest)?;
             close(transaction, now, permit)
         })
     }

@@ -57,10 +57,9 @@ impl People {
         let asked = self.passkeys()?.ask_to_sign(&made_of(&nonce), &passkeys)?;
         let challenge = Challenge {
             purpose,
-            operator: Some(who),
+            operator: who,
             subject: Some(subject),
             nonce: Some(nonce),
-            address: None,
             state: asked.state,
             made_ms: now.vault_ms,
         };
@@ -75,7 +74,7 @@ impl People {
         challenge: &Challenge,
         answer: &str,
     ) -> Result<(Factor, Signed)> {
-        if challenge.operator != Some(who) {
+        if challenge.operator != who {
             return Err(Error::NotSigned);
         }
         let answer = Answer::parse(answer)?;

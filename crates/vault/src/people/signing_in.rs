@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
+use data_encoding::BASE64URL_NOPAD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::Sha256;
 use strongroom_access::session::Place;
 use strongroom_access::{OperatorId, Shown};
 use strongroom_model::Secret;
+use subtle::ConstantTimeEq;
 
 use crate::passkeys::Answer;
+use crate::passwords::Place as Waiting;
 use crate::people::guessing::{Bucket, note_browser, owner_of};
-use crate::people::{Browser, Given, People, sessions};
-use crate::records::people::challenges::{Challenge, Purpose};
+use crate::people::{ANSWERED_WITHIN_MS, Browser, Given, People, digest_of, sessions};
+use crate::records::people::challenges;
 use crate::records::people::factors::{self, Factor, Kind};
 use crate::records::people::operators;
 use crate::{Error, Result};
@@ -29,24 +35,55 @@ pub struct Cookies {
 }
 
 impl People {
-    /// Asks whoever is at an address for a passkey.
+    /// Asks whoever is there for a passkey.
+    ///
+    /// **Security:** nothing is kept of that, so that no flood of strangers keeps anybody from signing in:
+    /// what the answer is compared with comes back with it, under a code that only this vault makes. An
+    /// answer that is right is noted, and counts once.
     ///
     /// # Errors
-    /// Those of the database.
-    pub fn ask_who(&self, address: &str) -> Result<(Given, Value)> {
-        let (now, handle) = (self.vault.now(), Given::random()?);
+    /// [`Error::Unfinished`] where the library fails.
+    pub fn ask_who(&self) -> Result<(Given, Value)> {
         let asked = self.passkeys()?.ask_who()?;
-        let challenge = Challenge {
-            purpose: Purpose::SignIn,
-            operator: None,
-            subject: None,
-            nonce: None,
-            address: Some(address.to_owned()),
+        let sheet = Sheet {
             state: asked.state,
-            made_ms: now.vault_ms,
+            made_ms: self.vault.now().vault_ms,
         };
-        self.keep(&handle, challenge)?;
-        Ok((handle, asked.options))
+        let text = serde_json::to_vec(&sheet).map_err(|_| Error::Unfinished)?;
+        let code = self.code_of(&text)?;
+        let handle = format!(
+            "{}.{}",
+            BASE64URL_NOPAD.encode(&text),
+            BASE64URL_NOPAD.encode(&code)
+        );
+        Ok((Given::of_text(&handle), asked.options))
+    }
+
+    /// What only this vault makes of a text.
+    fn code_of(&self, text: &[u8]) -> Result<[u8; 32]> {
+        let code = Hmac::<Sha256>::new_from_slice(self.key.expose().as_bytes());
+        let mut code = code.map_err(|_| Error::Unfinished)?;
+        code.update(b"strongroom sign-in\0");
+        code.update(text);
+        Ok(code.finalize().into_bytes().into())
+    }
+
+    /// What an answer is compared with, of a handle that this vault has made a moment ago.
+    fn sheet(&self, handle: &str) -> Result<Sheet> {
+        let (text, code) = handle.split_once('.').ok_or(Error::NotSigned)?;
+        let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes());
+        let text = decode(text).map_err(|_| Error::NotSigned)?;
+        let code = decode(code).map_err(|_| Error::NotSigned)?;
+        let is_ours: bool = self.code_of(&text)?.ct_eq(&code).into();
+        let sheet: Sheet = match is_ours {
+            true => serde_json::from_slice(&text).map_err(|_| Error::NotSigned)?,
+            false => return Err(Error::NotSigned),
+        };
+        let age_ms = self.vault.now().vault_ms.saturating_sub(sheet.made_ms);
+        match age_ms < ANSWERED_WITHIN_MS {
+            true => Ok(sheet),
+            false => Err(Error::NotSigned),
+        }
     }
 
     /// Signs in by a passkey.
@@ -55,7 +92,7 @@ impl People {
     /// [`Error::NotSignedIn`] whatever is wrong; those of the database.
     pub fn sign_in(&self, handle: &str, answer: &str, browser: &Browser) -> Result<Cookies> {
         let none = |_| Error::NotSignedIn;
-        let challenge = self.take(handle, Purpose::SignIn).map_err(none)?;
+        let sheet = self.sheet(handle).map_err(none)?;
         let answer = Answer::parse(answer).map_err(none)?;
         let factor = self
             .vault
@@ -66,8 +103,15 @@ impl People {
         };
         let signed = self
             .passkeys()?
-            .signed_in(&challenge.state, &answer, passkey)
+            .signed_in(&sheet.state, &answer, passkey)
             .map_err(none)?;
+        let (now, used) = (self.vault.now(), digest_of(handle));
+        let is_first = self
+            .vault
+            .commit(move |transaction| challenges::note_used(transaction, &used, now.vault_ms))?;
+        if !is_first {
+            return Err(Error::NotSignedIn);
+        }
         self.note_shown(&factor, &signed)?;
         self.begin(factor.operator, Shown::Passkey, browser, None)
     }
@@ -98,6 +142,7 @@ impl People {
         if let Some(pause) = browser.pause.filter(|_| !bucket.is_known()) {
             return Err(Error::Guessed { pause });
         }
+        let waiting = self.passwords.place(bucket.is_known())?;
         // Counted as wrong before it is looked at: of many at once no more are than may be.
         let paused = self.vault.commit(move |transaction| {
             let guesses = bucket.guesses(transaction)?;
@@ -114,7 +159,7 @@ impl People {
                 pause: Duration::from_millis(u64::try_from(pause_ms).unwrap_or_default()),
             });
         }
-        match self.check_password(account.as_ref(), password, code)? {
+        match self.check_password(&waiting, account.as_ref(), password, code)? {
             Some((who, factor, step)) => {
                 let is_new = self.vault.commit(move |transaction| {
                     factors::take_step(transaction, factor, step, now.vault_ms)
@@ -131,6 +176,7 @@ impl People {
     /// Whose password and code these are: both are looked at, whatever the first one is.
     fn check_password(
         &self,
+        waiting: &Waiting<'_>,
         account: Option<&(OperatorId, Option<Factor>)>,
         password: &Secret,
         code: &str,
@@ -144,7 +190,7 @@ impl People {
             _ => None,
         });
         let hash = kept.map(|(_, _, hash, _)| hash);
-        let is_right = self.passwords.is_right(password, hash)?;
+        let is_right = self.passwords.is_right(waiting, password, hash);
         let salt = kept.map_or(&b"nobody's"[..], |(_, _, _, salt)| salt);
         let step = self.passwords.step_of(code, salt, self.vault.wall_ms())?;
         Ok(match (kept, is_right, step) {
@@ -189,6 +235,13 @@ impl People {
             is_new_place,
         })
     }
+}
+
+/// What the answer of a passkey is compared with that shall sign in.
+#[derive(Serialize, Deserialize)]
+struct Sheet {
+    state: String,
+    made_ms: i64,
 }
 
 /// The account of a name, and its password.

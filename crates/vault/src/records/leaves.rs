@@ -66,11 +66,18 @@ pub enum Act {
         by_ms: i64,
     },
     /// An operator has looked at the clock.
-    ClockConfirmed,
+    ClockConfirmed {
+        /// By which operation, where it was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+    },
     /// An operator has had vault time catch up what the vault was off.
     ClockCaughtUp {
         /// By how many milliseconds.
         by_ms: i64,
+        /// By which operation, where it was one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
     },
     /// A repository was made.
     Repository {

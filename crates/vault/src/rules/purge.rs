@@ -17,7 +17,7 @@ const EVERYDAY_PERCENT: u128 = 5;
 /// Why nothing of a repository is purged now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// The vault is sealed.
+    /// The vault is sealed, or was until a moment ago.
     Sealed,
     /// The clock is doubted.
     Clock,
@@ -61,7 +61,7 @@ impl Hold {
     /// Why, in words.
     pub const fn words(self) -> &'static str {
         match self {
-            Self::Sealed => "the vault is sealed: operators have to agree to open the seal",
+            Self::Sealed => "the vault is sealed, or was until three days ago",
             Self::Clock => {
                 "the wall clock has jumped: an operator has to look at it and confirm it"
             }

@@ -12,7 +12,7 @@ use crate::database::lease::Holder;
 use crate::database::{Database, Transaction};
 use crate::people::{Who, allow};
 use crate::records::clock as row;
-use crate::records::leaves::{self, Act, Configured, Moment};
+use crate::records::leaves::{self, Act, By, Configured, Moment};
 use crate::records::vital;
 use crate::rules::clock::{
     Drift, JUMP_MS, Jump, ProcessClock, Reading, SECOND_MS, Shown, VaultClock,
@@ -122,6 +122,49 @@ fn advance(
 /// Fails where an operator has not seen what the wall clock shows, and should have.
 ///
 /// **Security:** recorded time never runs back. Whoever believes a wrong clock once dates all that
+/// Believes the clock, and has vault time catch up, in a transaction that may; returns the row as it is
+/// then.
+pub(crate) fn confirm_clock_in(
+    transaction: &mut dyn Transaction,
+    seen: Seen,
+    by: Option<By>,
+) -> Result<VaultClock> {
+    let mut clock = row::read(transaction)?.ok_or_else(no_answer)?;
+    check_wall(&clock, seen)?;
+    if clock.is_doubted {
+        clock = clock.confirm();
+        leaves::append(
+            transaction,
+            moment_of(&clock),
+            &Act::ClockConfirmed { by: by.clone() },
+        )?;
+    }
+    if let Some(by_ms) = seen.catch_up_ms {
+        let may_ms = clock.may_catch_up_ms();
+        if by_ms > may_ms {
+            return Err(Error::CatchUp {
+                wanted_s: by_ms / SECOND_MS,
+                may_s: may_ms / SECOND_MS,
+            });
+        }
+        // **Security:** after a reboot only the wall clock tells how long the vault was off,
+        // and whoever rules that clock would so be given all of the grace.
+        if clock.is_long_leap(by_ms) && seen.wall_ms.is_none() {
+            return Err(Error::CatchUpUnseen {
+                wanted_s: by_ms / SECOND_MS,
+            });
+        }
+        clock = clock.catch_up(by_ms);
+        leaves::append(
+            transaction,
+            moment_of(&clock),
+            &Act::ClockCaughtUp { by_ms, by },
+        )?;
+    }
+    row::write(transaction, &clock)?;
+    Ok(clock)
+}
+
 /// comes by it, and the as-of view with it.
 fn check_wall(clock: &VaultClock, seen: Seen) -> Result<()> {
     let is_right = match seen.wall_ms {
@@ -260,41 +303,13 @@ impl Vault {
     pub fn confirm_clock(&self, who: Who, seen: Seen) -> Result<()> {
         self.tick()?;
         let row = self.shared.commits.commit(move |transaction| {
-            let mut clock = row::read(transaction)?.ok_or_else(no_answer)?;
+            let clock = row::read(transaction)?.ok_or_else(no_answer)?;
             let confirm = match seen.catch_up_ms {
                 Some(by_ms) => Permitted::CatchUp { by_ms },
                 None => Permitted::ConfirmClock { leaf: 0 },
             };
             let _permit = allow(transaction, moment_of(&clock), who, confirm)?;
-            check_wall(&clock, seen)?;
-            if clock.is_doubted {
-                clock = clock.confirm();
-                leaves::append(transaction, moment_of(&clock), &Act::ClockConfirmed)?;
-            }
-            if let Some(by_ms) = seen.catch_up_ms {
-                let may_ms = clock.may_catch_up_ms();
-                if by_ms > may_ms {
-                    return Err(Error::CatchUp {
-                        wanted_s: by_ms / SECOND_MS,
-                        may_s: may_ms / SECOND_MS,
-                    });
-                }
-                // **Security:** after a reboot only the wall clock tells how long the vault was off,
-                // and whoever rules that clock would so be given all of the grace.
-                if clock.is_long_leap(by_ms) && seen.wall_ms.is_none() {
-                    return Err(Error::CatchUpUnseen {
-                        wanted_s: by_ms / SECOND_MS,
-                    });
-                }
-                clock = clock.catch_up(by_ms);
-                leaves::append(
-                    transaction,
-                    moment_of(&clock),
-                    &Act::ClockCaughtUp { by_ms },
-                )?;
-            }
-            row::write(transaction, &clock)?;
-            Ok(clock)
+            confirm_clock_in(transaction, seen, None)
         })?;
         self.look_at(row, true);
         Ok(())

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
-use strongroom_access::Seal;
+use strongroom_access::{Refusal, Seal};
 use strongroom_model::{FileName, RepositoryPath};
 
 use crate::database::Transaction;
@@ -27,6 +27,7 @@ use crate::records::people::seals;
 use crate::records::purging;
 use crate::records::repositories::{self, Repository};
 use crate::records::tally;
+use crate::rules::clock::DAY_MS;
 use crate::rules::life::{Object, State};
 use crate::rules::purge::{Hold, hour_of, may_go};
 use crate::vault::foresight::busy;
@@ -112,13 +113,27 @@ impl Purges {
     }
 }
 
+/// For so long nothing goes once a seal was opened: whoever has asked for much to be deleted just before
+/// it was closed had its grace go on under it, and operators look first.
+const AFTER_SEAL_MS: i64 = 3 * DAY_MS;
+
+/// Whether a seal keeps everything from being purged.
+fn is_held_by(seal: Seal, now_ms: i64) -> bool {
+    match seal {
+        Seal::Sealed { .. } => true,
+        // None was ever closed.
+        Seal::Open { since_ms: 0 } => false,
+        Seal::Open { since_ms } => now_ms.saturating_sub(since_ms) < AFTER_SEAL_MS,
+    }
+}
+
 impl Vault {
     /// Why nothing of a repository is purged now.
     ///
     /// # Errors
     /// Those of the database.
     pub fn purge_hold(&self, repository: &Repository) -> Result<Option<Hold>> {
-        if self.seal()?.is_closed() {
+        if is_held_by(self.seal()?, self.now().vault_ms) {
             return Ok(Some(Hold::Sealed));
         }
         if self.is_clock_doubted() {
@@ -288,7 +303,7 @@ impl Vault {
             let Some(repository) = repositories::get(transaction, &path)? else {
                 return Ok(());
             };
-            let is_sealed = seals::get(transaction)?.is_closed();
+            let is_sealed = is_held_by(seals::get(transaction)?, now.vault_ms);
             if is_sealed || clock.is_doubted || repository.purge_held_ms.is_some() {
                 return Ok(());
             }
@@ -312,6 +327,10 @@ impl Vault {
     /// Removes the bytes of an object whose purge has begun, and its row; whoever else does the
     /// same does no harm.
     fn finish_purge(&self, repository: &Repository, name: FileName, object: &Object) -> Result<()> {
+        // Somebody may have sealed since the run began.
+        if self.seal()?.is_closed() {
+            return Err(Refusal::Sealed.into());
+        }
         let body = self.body_key(&repository.path, name, object.generation);
         self.shared.bodies.remove(&body)?;
         let (id, object) = (repository.id, object.clone());

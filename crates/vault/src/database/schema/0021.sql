@@ -75,7 +75,8 @@ CREATE TABLE guessing (
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX guessing_of_operator ON guessing (operator, last_ms);
 
--- What a browser was asked to sign. Whoever answers removes it.
+-- What an operator was asked to sign, which whoever answers removes; and the answers by which somebody
+-- has signed in lately, each of which counts once.
 CREATE TABLE challenge (
     digest BYTEA PRIMARY KEY,
     purpose TEXT NOT NULL,
@@ -83,12 +84,9 @@ CREATE TABLE challenge (
     operation BYTEA,
     nonce BYTEA,
     state TEXT NOT NULL,
-    -- Where whoever shall sign in is, of whom nothing else is known yet.
-    address TEXT,
     made_ms BIGINT NOT NULL
 ) /* sqlite: STRICT, WITHOUT ROWID */;
 CREATE INDEX challenge_by_time ON challenge (made_ms);
-CREATE INDEX challenge_of_address ON challenge (address, made_ms);
 CREATE INDEX challenge_of_operator ON challenge (operator, made_ms);
 
 -- The link by which somebody comes who has no factors; the first one is for nobody yet.

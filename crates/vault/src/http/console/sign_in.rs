@@ -17,7 +17,7 @@ pub(super) fn page(people: &People, ask: &Ask, rest: &[&str]) -> Result<Reply> {
     match (ask.is_post, rest) {
         (false, []) => Ok(draw(StatusCode::OK, None)),
         (true, ["options"]) => {
-            let (handle, options) = people.ask_who(&ask.browser.address)?;
+            let (handle, options) = people.ask_who()?;
             let asked = json!({ "handle": handle.reveal(), "options": options });
             Ok(Reply::json(&asked))
         }

@@ -1,4 +1,4 @@
-//! What browsers were asked to sign.
+//! What operators were asked to sign, and what somebody has signed in by.
 
 use strongroom_access::OperatorId;
 use strongroom_model::Id;
@@ -11,8 +11,6 @@ use crate::records::people::digest;
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To sign in.
-    SignIn,
     /// To enrol a passkey.
     Enrol,
     /// To show that one is there, for an act that takes it.
@@ -26,34 +24,24 @@ pub enum Purpose {
 pub struct Challenge {
     /// What for.
     pub purpose: Purpose,
-    /// Of whom; of whoever is there, where that is to sign in.
-    pub operator: Option<OperatorId>,
+    /// Of whom.
+    pub operator: OperatorId,
     /// The operation that is agreed to, or the SHA-256 of the act that a passkey is shown for.
     pub subject: Option<Id>,
     /// Random bytes in the challenge.
     pub nonce: Option<[u8; 32]>,
-    /// Where whoever shall sign in is; nothing where an operator is known.
-    pub address: Option<String>,
     /// What the answer is compared with.
     pub state: String,
     /// When, by vault time.
     pub made_ms: i64,
 }
 
-/// The most that are open of one operator, or of strangers at one address; the oldest goes where
-/// another one comes.
+/// The most that are open of one operator; the oldest goes where another one comes.
 const MOST_OF_ONE: i64 = 32;
-
-/// The most that are open of all strangers.
-///
-/// **Security:** these are bounded apart from those of operators, so that no flood of strangers keeps
-/// anybody from agreeing or from opening a seal.
-const MOST_OF_STRANGERS: i64 = 10_000;
 
 impl Purpose {
     const fn word(self) -> &'static str {
         match self {
-            Self::SignIn => "sign-in",
             Self::Enrol => "enrol",
             Self::Show => "show",
             Self::Yes => "yes",
@@ -61,7 +49,7 @@ impl Purpose {
     }
 
     fn of_word(word: &str) -> Result<Self> {
-        [Self::SignIn, Self::Enrol, Self::Show, Self::Yes]
+        [Self::Enrol, Self::Show, Self::Yes]
             .into_iter()
             .find(|purpose| purpose.word() == word)
             .ok_or_else(|| damaged("a challenge is for nothing"))
@@ -77,16 +65,20 @@ pub fn insert(
     handle: &[u8; 32],
     challenge: &Challenge,
 ) -> Result<()> {
-    make_room(transaction, challenge)?;
+    let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
+                  WHERE operator = $1 ORDER BY made_ms DESC LIMIT 1000 OFFSET $2)";
+    let values = [
+        Value::Int(challenge.operator.0),
+        Value::Int(MOST_OF_ONE - 1),
+    ];
+    transaction.execute(oldest, &values)?;
     let statement = "INSERT INTO challenge (digest, purpose, operator, operation, nonce, state, \
-                     made_ms, address) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+                     made_ms) VALUES ($1, $2, $3, $4, $5, $6, $7)";
     let subject = challenge.subject.as_ref().map(Id::as_bytes);
     let values = [
         Value::Bytes(handle),
         Value::Text(challenge.purpose.word()),
-        challenge
-            .operator
-            .map_or(Value::Null, |operator| Value::Int(operator.0)),
+        Value::Int(challenge.operator.0),
         subject.map_or(Value::Null, |id| Value::Bytes(id)),
         match &challenge.nonce {
             Some(nonce) => Value::Bytes(nonce),
@@ -94,37 +86,24 @@ pub fn insert(
         },
         Value::Text(&challenge.state),
         Value::Int(challenge.made_ms),
-        challenge
-            .address
-            .as_deref()
-            .map_or(Value::Null, Value::Text),
     ];
     transaction.execute(statement, &values)?;
     Ok(())
 }
 
-/// Lets go of the oldest ones where there are too many.
-fn make_room(transaction: &mut dyn Transaction, challenge: &Challenge) -> Result<()> {
-    if let Some(operator) = challenge.operator {
-        let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
-                      WHERE operator = $1 ORDER BY made_ms DESC LIMIT 1000 OFFSET $2)";
-        let values = [Value::Int(operator.0), Value::Int(MOST_OF_ONE - 1)];
-        transaction.execute(oldest, &values)?;
-        return Ok(());
-    }
-    if let Some(address) = &challenge.address {
-        let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
-                      WHERE address = $1 ORDER BY made_ms DESC LIMIT 1000 OFFSET $2)";
-        let values = [Value::Text(address), Value::Int(MOST_OF_ONE - 1)];
-        transaction.execute(oldest, &values)?;
-    }
-    let count = "SELECT COUNT(*) FROM challenge WHERE operator IS NULL";
-    if transaction.first(count, &[], |row| row.int(0))? >= Some(MOST_OF_STRANGERS) {
-        let oldest = "DELETE FROM challenge WHERE digest IN (SELECT digest FROM challenge \
-                      WHERE operator IS NULL ORDER BY made_ms LIMIT 1)";
-        transaction.execute(oldest, &[])?;
-    }
-    Ok(())
+/// Notes that somebody has signed in by an answer; tells whether he is the first.
+///
+/// # Errors
+/// Those of the database.
+pub fn note_used(
+    transaction: &mut dyn Transaction,
+    handle: &[u8; 32],
+    used_ms: i64,
+) -> Result<bool> {
+    let statement = "INSERT INTO challenge (digest, purpose, state, made_ms) \
+                     VALUES ($1, 'used', '', $2) ON CONFLICT (digest) DO NOTHING";
+    let values = [Value::Bytes(handle), Value::Int(used_ms)];
+    Ok(transaction.execute(statement, &values)? > 0)
 }
 
 /// Takes a challenge away and returns it: nobody answers it twice.
@@ -132,13 +111,13 @@ fn make_room(transaction: &mut dyn Transaction, challenge: &Challenge) -> Result
 /// # Errors
 /// Those of the database.
 pub fn take(transaction: &mut dyn Transaction, handle: &[u8; 32]) -> Result<Option<Challenge>> {
-    let statement = "DELETE FROM challenge WHERE digest = $1 \
+    let statement = "DELETE FROM challenge WHERE digest = $1 AND purpose <> 'used' \
                      RETURNING purpose, operator, operation, nonce, state, made_ms";
     transaction.first(statement, &[Value::Bytes(handle)], |row| {
         let has = |column: usize| -> Result<bool> { Ok(row.maybe_bytes(column)?.is_some()) };
         Ok(Challenge {
             purpose: Purpose::of_word(&row.text(0)?)?,
-            operator: row.maybe_int(1)?.map(OperatorId),
+            operator: OperatorId(row.int(1)?),
             subject: match has(2)? {
                 true => Some(Id::from_bytes(digest(row, 2)?)),
                 false => None,
@@ -147,8 +126,6 @@ pub fn take(transaction: &mut dyn Transaction, handle: &[u8; 32]) -> Result<Opti
                 true => Some(digest(row, 3)?),
                 false => None,
             },
-            // Whoever answers may be elsewhere by then.
-            address: None,
             state: row.text(4)?,
             made_ms: row.int(5)?,
         })

@@ -210,7 +210,7 @@ pub fn take_step(
     used_ms: i64,
 ) -> Result<bool> {
     let statement = "UPDATE factor SET step = $1, used_ms = $2 \
-                     WHERE id = $3 AND (step IS NULL OR step < $1)";
+                     WHERE id = $3 AND removed_ms IS NULL AND (step IS NULL OR step < $1)";
     let values = [
         Value::Int(signed(step)?),
         Value::Int(used_ms),

@@ -116,6 +116,16 @@ pub fn set_recovered(transaction: &mut dyn Transaction, who: OperatorId) -> Resu
     Ok(())
 }
 
+/// Notes that whoever came by the link of a recovery has all that he needs.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_recovered(transaction: &mut dyn Transaction, who: OperatorId) -> Result<()> {
+    let statement = "UPDATE regime SET recovery_first = NULL WHERE one = 1 AND recovery_first = $1";
+    transaction.execute(statement, &[Value::Int(who.0)])?;
+    Ok(())
+}
+
 /// Notes where a recovery of the operators stands.
 ///
 /// # Errors

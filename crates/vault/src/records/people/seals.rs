@@ -82,16 +82,27 @@ pub fn give_code(
     Ok(())
 }
 
-/// Uses a code up; returns to whom it was given.
+/// To whom a code was given. Looking it up changes nothing, so that a wrong one costs nobody else
+/// anything.
 ///
 /// # Errors
 /// Those of the database.
-pub fn use_code(transaction: &mut dyn Transaction, digest: &[u8; 32]) -> Result<Option<Name>> {
-    let statement = "DELETE FROM seal_code WHERE digest = $1 RETURNING holder";
+pub fn holder(transaction: &mut dyn Transaction, digest: &[u8; 32]) -> Result<Option<Name>> {
+    let statement = "SELECT holder FROM seal_code WHERE digest = $1";
     transaction.first(statement, &[Value::Bytes(digest)], |row| {
         let holder = row.text(0)?.parse();
         holder.map_err(|_| damaged("a seal code was given to nobody"))
     })
+}
+
+/// Uses a code up.
+///
+/// # Errors
+/// Those of the database.
+pub fn use_code(transaction: &mut dyn Transaction, digest: &[u8; 32]) -> Result<()> {
+    let statement = "DELETE FROM seal_code WHERE digest = $1";
+    transaction.execute(statement, &[Value::Bytes(digest)])?;
+    Ok(())
 }
 
 /// Who has a code, and since when.

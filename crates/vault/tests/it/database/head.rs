@@ -31,7 +31,7 @@ fn leaf(transaction: &mut dyn Transaction, recorded_ms: i64, vault_ms: i64) -> R
         recorded_ms,
         vault_ms,
     };
-    leaves::append_dated(transaction, moment, &Act::ClockConfirmed)
+    leaves::append_dated(transaction, moment, &Act::ClockConfirmed { by: None })
 }
 
 /// Tries to add a leaf that the log cannot hold.

@@ -140,7 +140,7 @@ fn leaf(transaction: &mut dyn Transaction, now_ms: i64) -> Result<u64> {
         recorded_ms: now_ms,
         vault_ms: now_ms,
     };
-    leaves::append(transaction, moment, &Act::ClockConfirmed)
+    leaves::append(transaction, moment, &Act::ClockConfirmed { by: None })
 }
 
 /// Does what a vault does, as far as there is anything to do.

@@ -125,7 +125,7 @@ impl Office {
 
     /// Somebody signs in with his passkey, and acts.
     pub(crate) fn signs_in(&self, person: &Person) -> Who {
-        let (handle, options) = self.people.ask_who("192.0.2.1").unwrap();
+        let (handle, options) = self.people.ask_who().unwrap();
         let answer = person.device.sign(ORIGIN, options).unwrap();
         let browser = Browser::default();
         let cookies = self
