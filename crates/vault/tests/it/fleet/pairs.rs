@@ -143,7 +143,7 @@ pub(super) const EVERYWHERE: &[fn()] = &[
     receipts::what_comes_after_its_receipt_is_missing_until_it_comes,
     receipts::what_a_live_snapshots_receipt_names_is_not_purged_until_the_snapshot_is_gone,
     receipts::anew::what_was_moved_goes_when_the_new_receipt_has_waited_as_a_tombstone_does,
-    receipts::a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go,
+    receipts::binding::a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go,
     receipts::receipts_and_objects_share_one_quota,
     // But for the one that passes a whole day tick by tick; the end of a day is among the acts.
     days::repositories_are_bounded_by_the_day_as_objects_are,

@@ -1,6 +1,7 @@
 //! Receipts: what they show, what they hold back, and what they never do.
 
 pub(crate) mod anew;
+pub(crate) mod binding;
 mod day;
 mod drills;
 mod model;
@@ -20,7 +21,7 @@ use strongroom_vault::rules::right::Right;
 use strongroom_vault::vault::Principal;
 
 use super::scene::{Scene, key_file, repository};
-use crate::signing::{Client, accept, first, needs, send_bytes};
+use crate::signing::{Client, first, needs, send_bytes};
 
 const CONFIG: &[u8] = b"the config";
 
@@ -354,68 +355,6 @@ fn objects_that_receipts_hold_back_do_not_keep_the_rest_from_going() {
     scene.agree().unwrap();
     scene.pass(4 * HOUR_MS);
     assert_eq!(world.purge(), (1, 100));
-}
-
-#[test]
-pub(crate) fn a_token_is_bound_to_the_first_key_until_an_administrator_lets_it_go() {
-    let world = World::new();
-    let scene = &world.scene;
-    world.send_first();
-    let other = Client::new(2);
-    let receipt = other.receipt(world.snapshot, None, first(&world.needs()));
-    let refused = other.send(scene, &world.append, &receipt);
-    assert!(
-        matches!(refused, Err(Error::OtherClient { .. })),
-        "{refused:?}"
-    );
-    assert!(
-        scene
-            .vault
-            .forget_client_key(Who::Folder, &world.append.name)
-            .unwrap()
-    );
-    assert!(
-        !scene
-            .vault
-            .forget_client_key(Who::Folder, &world.append.name)
-            .unwrap()
-    );
-    other.send(scene, &world.append, &receipt).unwrap();
-    assert_eq!(scene.acts("client-key").len(), 2);
-    assert_eq!(scene.acts("client-key-forgotten").len(), 1);
-    // A receipt that is known binds as well.
-    let fresh = scene.token(Right::Maintain);
-    other.send(scene, &fresh, &receipt).unwrap();
-    let refused = world.client.send(scene, &fresh, &world.receipt());
-    assert!(
-        matches!(refused, Err(Error::OtherClient { .. })),
-        "{refused:?}"
-    );
-    assert_eq!(scene.acts("receipt").len(), 2);
-}
-
-#[test]
-fn a_token_that_was_revoked_while_it_sent_a_known_receipt_leaves_no_leaf_and_binds_no_key() {
-    let world = World::new();
-    let scene = &world.scene;
-    let id = world.send_first();
-    let request = world.client.request(&world.client.sign(&world.receipt()));
-    let send = |revokes| {
-        let who = scene.token(Right::Report);
-        let spool = scene.folder.path();
-        let begun = scene.vault.begin_receipt(&who, &repository(), None, spool);
-        let mut upload = begun.unwrap();
-        upload.write(&request).unwrap();
-        if revokes {
-            scene.vault.revoke_token(Who::Folder, &who.name).unwrap();
-        }
-        accept(upload)
-    };
-    let refused = send(true);
-    assert!(matches!(refused, Err(Error::Unauthorized)), "{refused:?}");
-    assert_eq!(scene.acts("client-key").len(), 1);
-    assert_eq!(send(false).unwrap().receipt, id);
-    assert_eq!(scene.acts("client-key").len(), 2);
 }
 
 #[test]
