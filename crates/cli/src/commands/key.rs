@@ -150,6 +150,7 @@ impl List {
 impl Remove {
     fn run(self, context: &Context) -> Result<Exit> {
         let opened = context.open()?;
+        opened.check_seal()?;
         let report = keys::remove(&opened.session, &self.id)?;
         memory::key_removed(&opened, report.id);
         let exit = tell(context, &report, "Removed", "removed")?;

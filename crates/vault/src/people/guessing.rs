@@ -1,7 +1,7 @@
 //! How often a password may be guessed, and from where.
 //!
-//! A name that nobody has is guessed in one of 4,096 buckets, so that its pauses are those of a name
-//! that somebody has.
+//! Strangers guess in one of 4,096 buckets, whether somebody has the name or nobody: so no pause tells
+//! which.
 
 use sha2::{Digest, Sha256};
 use strongroom_access::OperatorId;
@@ -25,7 +25,7 @@ pub(super) struct Bucket {
 }
 
 impl People {
-    /// Where a guess is counted that is about an account, or about a name that nobody has.
+    /// Where a guess is counted that is about a name, which is that of an account or nobody's.
     pub(super) fn bucket(
         &self,
         transaction: &mut dyn Transaction,
@@ -49,13 +49,8 @@ impl People {
                 .finalize()
                 .into()
         };
-        let key = match account {
-            Some(account) => keyed(&account.0.to_le_bytes()),
-            None => {
-                let [first, second, ..] = keyed(name.as_bytes());
-                keyed(&[first, second & 0x0f, b'?'])
-            }
-        };
+        let [first, second, ..] = keyed(name.as_bytes());
+        let key = keyed(&[first, second & 0x0f, b'?']);
         Ok(Bucket { key, owner: None })
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use strongroom_access::session::Place;
 use strongroom_access::{OperatorId, Shown};
-use strongroom_model::Secret;
+use strongroom_model::{Name, Secret};
 use subtle::ConstantTimeEq;
 
 use crate::passkeys::Answer;
@@ -249,7 +249,11 @@ fn account(
     transaction: &mut dyn crate::database::Transaction,
     name: &str,
 ) -> Result<Option<(OperatorId, Option<Factor>)>> {
-    let Some(known) = operators::by_name(transaction, name)? else {
+    // What is no name at all is nobody's.
+    let Ok(name) = name.parse::<Name>() else {
+        return Ok(None);
+    };
+    let Some(known) = operators::by_name(transaction, name.as_str())? else {
         return Ok(None);
     };
     let who = known.operator.id;

@@ -136,9 +136,10 @@ impl<'a> Scene<'a> {
                 }
             }
             @if self.people.vault().is_clock_doubted() {
-                p.note.warn {
-                    "The clock is doubted, and nothing is purged: look at the machine's clock, then "
-                    a href="/-/operations/new" { "ask to have it believed" }
+                div.note.warn {
+                    "The clock is doubted, and nothing is purged: look at the machine's clock first. "
+                    @if let Ok(form) = self.act_form("/-/operations", &Act::ConfirmClock { leaf: 0 },
+                        &html! { button.quiet { "Ask to have it believed" } }) { (form) }
                 }
             }
         }

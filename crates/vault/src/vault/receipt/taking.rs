@@ -7,6 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use strongroom_access::Refusal;
 use strongroom_model::receipt::VerifiedReceipt;
 use strongroom_model::{FileName, Id, RepositoryPath};
 
@@ -15,6 +16,7 @@ use crate::records::client_keys::{self, PublicKey, Sent};
 use crate::records::coming;
 use crate::records::leaves::{self, Act, Moment};
 use crate::records::needs::{self, Place};
+use crate::records::people::seals;
 use crate::records::receipts::{self, Lineage, NewReceipt, Receipt};
 use crate::records::repositories::{self, Repository};
 use crate::rules::needs::{Difference, Merge, names};
@@ -397,6 +399,10 @@ impl Taking {
         let bound = client_keys::get(transaction, token)?;
         self.check_key(bound)?;
         if bound.is_none() {
+            // Nobody is newly trusted under the seal.
+            if seals::get(transaction)?.is_closed() {
+                return Err(Refusal::Sealed.into());
+            }
             // What is sent slowly takes a while, and nothing of a known one is counted here.
             usage::allowance(transaction, token, now.vault_ms)?;
             client_keys::bind(transaction, token, &self.key, now.vault_ms)?;
