@@ -40,6 +40,9 @@ use world::{Setup, World};
 const HOUR_MS: i64 = 60 * 60 * 1_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
+/// Where several processes write, a leaf may be dated so much later than what it tells was decided.
+const DATED_WITHIN_MS: i64 = 1_000;
+
 /// So many complaints are listed; the others are counted.
 pub const COMPLAINTS_LIMIT: usize = 100;
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
+use strongroom_vault::people::Who;
 use strongroom_vault::config::VaultConfig;
 use strongroom_vault::opening;
 use strongroom_vault::records::objects::{self, Key};
@@ -26,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path: RepositoryPath = next()?.parse()?;
     let count: u64 = next()?.parse()?;
     let vault = opening::open(&config)?;
-    vault.add_repository(&path)?;
+    vault.add_repository(Who::Folder, &path)?;
     let repositories = vault.repositories()?;
     let wanted = repositories
         .iter()

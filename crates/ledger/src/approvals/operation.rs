@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-use crate::approvals::DAY_MS;
 use crate::approvals::act::{Act, UnderSeal};
 use crate::approvals::complaint::Problem;
 use crate::approvals::world::{Needs, Operator, Seal, Setup, World};
+use crate::approvals::{DATED_WITHIN_MS, DAY_MS};
 
 /// The most operations that are kept in mind: one operator has twenty open.
 pub(super) const MOST_OPEN: usize = 1_000;
@@ -17,9 +17,6 @@ pub(super) const LONGEST_CONTENTS_BYTES: usize = 16 << 10;
 
 /// For so long an operation may be asked for, and for so long after its delay it may be done.
 const LAPSES_MS: i64 = 7 * DAY_MS;
-
-/// Where several processes write, a leaf may be dated so much later than what it tells was decided.
-const DATED_WITHIN_MS: i64 = 1_000;
 
 /// An operation that is neither done nor ended.
 #[derive(Debug)]

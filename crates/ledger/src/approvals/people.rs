@@ -3,8 +3,8 @@
 use crate::approvals::effect::Effect;
 use crate::approvals::leaf::{self, By};
 use crate::approvals::world::{
-    FEWEST_YESES, MOST_FACTORS, MOST_OPERATORS, Operator, RECOVERY_WAITS_MS, Recovery, Seal, Setup,
-    Standing, is_security,
+    FEWEST_YESES, MOST_FACTORS, MOST_OPERATORS, Operator, Recovery, Seal, Setup, Standing,
+    is_security,
 };
 use crate::approvals::{Approvals, Problem};
 
@@ -39,8 +39,14 @@ impl Approvals {
         self.world.setup = Setup::Established;
     }
 
+    /// Whoever has the vault's own host and the code on paper asks for a link, of which all hear.
     pub(super) fn recovery_announced(&mut self) {
-        self.world.recovery = Recovery::Announced { at_ms: self.now_ms };
+        if let Recovery::Announced { .. } = self.world.recovery {
+            self.never("To announce a recovery", "one was announced, and goes on");
+            return;
+        }
+        let at_ms = self.now_ms;
+        self.world.recovery = Recovery::Announced { at_ms };
     }
 
     pub(super) fn recovery_stopped(&mut self, leaf: &leaf::OfOperator) {
@@ -50,28 +56,28 @@ impl Approvals {
         self.world.recovery = Recovery::None;
     }
 
+    /// It gives its link, once it has waited and all who had rights are suspended.
     pub(super) fn recovery_used(&mut self) {
-        match self.world.recovery {
-            Recovery::Announced { at_ms }
-                if self.now_ms.saturating_sub(at_ms) >= RECOVERY_WAITS_MS => {}
-            _ => self.never(
-                "To recover all operators",
-                "it was not announced, or not for so long, or somebody has stopped it",
-            ),
+        let what = "To recover the operators";
+        if !self.world.is_recovery_due(self.now_ms) {
+            self.never(what, "it was not announced a week before, or was stopped");
+        } else if !self.world.is_empty() {
+            self.never(what, "not all who had rights were suspended by it");
         }
-        self.world.recovery = Recovery::Used;
+        self.world.recovery = Recovery::Used { first: None };
     }
 
     pub(super) fn invited(&mut self, leaf: &leaf::Invited) {
         let setup = self.world.setup_at(self.now_ms);
-        let is_recovered = (&leaf.by, self.world.recovery) == (&By::FirstLink, Recovery::Used);
-        if is_recovered {
-            self.world.recovery = Recovery::Came {
-                operator: leaf.operator,
-            };
+        let is_recovery = matches!(self.world.recovery, Recovery::Used { .. })
+            && self.world.is_empty()
+            && leaf.by == By::FirstLink;
+        if is_recovery {
+            let first = Some(leaf.operator);
+            self.world.recovery = Recovery::Used { first };
         }
         let may = match (&leaf.by, setup) {
-            _ if is_recovered => true,
+            (By::FirstLink, _) if is_recovery => true,
             (By::FirstLink, Setup::UnderWay { first, .. }) => first == leaf.operator,
             (By::Operator(who), Setup::UnderWay { first, .. }) => {
                 let known = self.world.operators.get(who);
@@ -108,13 +114,15 @@ impl Approvals {
             factors: known.factors.clone(),
             ..*known
         };
-        let has_joined = matches!(leaf.by, By::FirstLink | By::Invitation)
-            && (known.standing, stands) == (Standing::Invited, Standing::Active)
-            && is_joining.counts();
-        // Who counted until a recovery is suspended by it.
-        let is_replaced = (&leaf.by, self.world.recovery) == (&By::Folder, Recovery::Used)
-            && (known.standing, stands) == (Standing::Active, Standing::Suspended);
-        let may = has_joined || is_replaced;
+        let may = match leaf.by {
+            By::FirstLink | By::Invitation => {
+                (known.standing, stands) == (Standing::Invited, Standing::Active)
+                    && is_joining.counts()
+            }
+            // All at once, before a recovery gives its link.
+            By::Folder => stands == Standing::Suspended && self.world.is_recovery_due(self.now_ms),
+            _ => false,
+        };
         let was_removed = known.standing == Standing::Removed;
         self.judge(Some(&leaf.by), &effect, may);
         if was_removed {
@@ -151,20 +159,15 @@ impl Approvals {
             ("passkey", _) => return Err("the public key of its passkey is none"),
             _ => None,
         };
-        let (is_sealed, setup) = (self.world.is_sealed(), self.world.setup);
-        let operator = leaf.operator;
-        let has_come = self.world.recovery == Recovery::Came { operator };
+        let is_sealed = self.world.is_sealed();
+        let comes_first = self.world.comes_first(leaf.operator);
         let now_ms = self.now_ms;
         let Some(known) = self.world.operators.get_mut(&leaf.operator) else {
             self.never(what, NOBODY);
             return Ok(());
         };
         let may = match leaf.by {
-            By::FirstLink => {
-                let first =
-                    matches!(setup, Setup::UnderWay { first, .. } if first == leaf.operator);
-                known.standing == Standing::Invited && (first || has_come)
-            }
+            By::FirstLink => known.standing == Standing::Invited && comes_first,
             By::Invitation => known.standing == Standing::Invited && !is_sealed,
             By::Operator(who) => who == leaf.operator && known.counts() && !is_sealed,
             By::Operation(_) | By::Folder | By::SealCode(_) => false,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::approvals::act::Act;
-use crate::approvals::{DAY_MS, HOUR_MS};
+use crate::approvals::{DATED_WITHIN_MS, DAY_MS, HOUR_MS};
 
 /// The most operators that are kept in mind, those who were removed included.
 pub(super) const MOST_OPERATORS: usize = 10_000;
@@ -23,8 +23,8 @@ const ALONE_MS: i64 = 14 * DAY_MS;
 /// Set-up takes this long at most.
 const SETUP_LASTS_MS: i64 = 72 * HOUR_MS;
 
-/// For so long everybody can hear of a recovery before it gives a link.
-pub(super) const RECOVERY_WAITS_MS: i64 = 7 * DAY_MS;
+/// So long everybody can hear of a recovery before it gives a link.
+const RECOVERY_WAITS_MS: i64 = 7 * DAY_MS;
 
 /// For so long nobody approves anything of whom a factor was replaced.
 const APPROVES_AFTER_MS: i64 = 72 * HOUR_MS;
@@ -39,22 +39,16 @@ pub(super) struct World {
     pub(super) recovery: Recovery,
 }
 
-/// Where a recovery of all operators stands.
+/// Where a recovery of all operators stands, by the code on paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Recovery {
-    /// None was asked for, or it was stopped.
     None,
-    /// It was asked for.
     Announced {
-        /// When, by vault time.
         at_ms: i64,
     },
-    /// It gave its link, by which nobody has come yet.
-    Used,
-    /// Somebody has come by its link.
-    Came {
-        /// Who.
-        operator: i64,
+    /// It gave its link, by which this operator came.
+    Used {
+        first: Option<i64>,
     },
 }
 
@@ -128,6 +122,30 @@ impl World {
             }
             setup => setup,
         }
+    }
+
+    /// Whether a recovery that was announced has waited for as long as it has to.
+    pub(super) const fn is_recovery_due(&self, now_ms: i64) -> bool {
+        match self.recovery {
+            Recovery::Announced { at_ms } => {
+                let early_ms = at_ms
+                    .saturating_add(RECOVERY_WAITS_MS)
+                    .saturating_sub(now_ms);
+                early_ms < DATED_WITHIN_MS
+            }
+            Recovery::None | Recovery::Used { .. } => false,
+        }
+    }
+
+    /// Whether nobody has any rights.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.operators.values().any(Operator::counts)
+    }
+
+    /// Whether an operator comes by the first link: of set-up, or of a recovery.
+    pub(super) fn comes_first(&self, who: i64) -> bool {
+        let in_setup = matches!(self.setup, Setup::UnderWay { first, .. } if first == who);
+        in_setup || self.recovery == Recovery::Used { first: Some(who) }
     }
 
     /// Whether it is sealed.

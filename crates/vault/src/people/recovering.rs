@@ -109,6 +109,7 @@ impl People {
     pub fn stop_recovery(&self, who: OperatorId) -> Result<()> {
         let now = self.vault.now();
         self.vault.commit(move |transaction| {
+            let now = leaves::dated(transaction, now)?;
             let known = Known::read(transaction, [])?;
             let recovery = known
                 .regime

@@ -180,6 +180,56 @@ fn whoever_was_recovered_approves_nothing_for_three_days() {
     );
 }
 
+/// All three operators are suspended by whoever has the folder, and a link is given.
+fn recovers(story: &mut Story) {
+    for operator in 1..=3 {
+        let rest = format!(r#""operator":{operator},"standing":"suspended","by":"folder""#);
+        story.tell("operator-stands", &rest);
+    }
+    story.tell("recovery-used", "");
+}
+
+#[test]
+fn a_recovery_waits_for_a_week_suspends_all_and_lets_one_in() {
+    let mut story = Story::with(3);
+    story.tell("recovery-announced", "");
+    story.pass(7 * DAY_MS - 1_000);
+    let mut early = story.clone();
+    recovers(&mut early);
+    let problems = early.problems();
+    assert!(
+        matches!(
+            problems.as_slice(),
+            [
+                Problem::Alone { .. },
+                Problem::Alone { .. },
+                Problem::Alone { .. },
+                Problem::Never { .. }
+            ]
+        ),
+        "{problems:?}"
+    );
+    story.pass(1_000);
+    let mut stopped = story.clone();
+    stopped.tell("recovery-stopped", r#""operator":2"#);
+    recovers(&mut stopped);
+    assert_eq!(stopped.found().complaint_count, 4);
+    // One of those who were there is left: then it is another thing.
+    let mut some = story.clone();
+    some.tell("recovery-used", "");
+    assert_eq!(some.found().complaint_count, 1);
+    recovers(&mut story);
+    story.joins(4, r#""first-link""#, r#""first-link""#);
+    let operation = story.asks(4, r#"{"act":"reinstate","operator":1}"#);
+    story.pass(14 * DAY_MS);
+    let rest = r#""operator":1,"standing":"active""#;
+    story.does(&operation, "operator-stands", rest, "");
+    assert_eq!(story.problems(), []);
+    // The link is used up by that.
+    story.joins(5, r#""first-link""#, r#""first-link""#);
+    assert!(!story.found().is_sound());
+}
+
 #[test]
 fn before_set_up_the_folder_raises_and_goes_on_and_lowers_nothing() {
     let mut story = Story::made();
