@@ -236,3 +236,43 @@ fn parsed<T>(
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_addresses_that_begin_as_it_does() {
+        let has = |network: &str, address: &str| {
+            let network: Network = network.parse().unwrap();
+            network.has(address.parse().unwrap())
+        };
+        assert!(has("10.0.0.0/8", "10.255.0.1"));
+        assert!(!has("10.0.0.0/8", "11.0.0.0"));
+        assert!(has("127.0.0.1", "127.0.0.1") && !has("127.0.0.1", "127.0.0.2"));
+        assert!(has("127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(has("2001:db8::/32", "2001:db8:1::1"));
+        assert!(!has("2001:db8::/32", "2001:db9::1"));
+        assert!(!has("2001:db8::/32", "32.1.13.184"));
+        assert!(has("::1", "::1") && !has("::1", "::2"));
+    }
+
+    #[test]
+    fn what_is_no_network_or_everybody_is_none() {
+        for bad in [
+            "",
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.0/+8",
+            "10.0.0.0/",
+            "2001:db8::/129",
+            "2001:db8::1/64",
+            "10.0.0.0/8/8",
+        ] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+    }
+}

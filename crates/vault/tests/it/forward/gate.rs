@@ -1,7 +1,7 @@
 //! A vault that proxies ask, on a free port of loopback, and clients that say whatever they like.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -61,14 +61,14 @@ impl Handler for Pages {
 }
 
 /// A served vault, for as long as this is held.
-pub(super) struct Served {
-    pub(super) port: u16,
+pub(crate) struct Served {
+    pub(crate) port: u16,
     runtime: Runtime,
     _stopper: Stopper,
 }
 
 /// Serves the pages of people, who are protected as `rules` say, on a port.
-pub(super) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Vec<Rule>)) -> Served {
+pub(crate) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Vec<Rule>)) -> Served {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -102,6 +102,37 @@ pub(super) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Vec<Rule>)) -> Serv
         runtime,
         _stopper: stopper,
     }
+}
+
+impl Served {
+    /// Asks the vault itself, from an address.
+    pub(super) fn ask_from(&self, from: Ipv4Addr, line: &str, headers: &[(&str, &str)]) -> Answer {
+        let connected = async {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from((from, 0))).unwrap();
+            let to = SocketAddr::from((PROXY, self.port));
+            socket.connect(to).await.unwrap().into_std().unwrap()
+        };
+        let stream = self.runtime.block_on(connected);
+        stream.set_nonblocking(false).unwrap();
+        ask_over(stream, line, "vault", headers)
+    }
+}
+
+/// Asks a host over a connection.
+pub(super) fn ask_over(
+    mut stream: TcpStream,
+    line: &str,
+    host: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut head = format!("{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    Answer::read(stream)
 }
 
 /// A vault with operators, that protects two hosts.
@@ -153,21 +184,7 @@ impl Gate {
 
     /// Asks from an address; `line` is a method and a path.
     pub(super) fn ask_from(&self, from: Ipv4Addr, line: &str, headers: &[(&str, &str)]) -> Answer {
-        let connected = async {
-            let socket = TcpSocket::new_v4().unwrap();
-            socket.bind(SocketAddr::from((from, 0))).unwrap();
-            let to = SocketAddr::from((PROXY, self.served.port));
-            socket.connect(to).await.unwrap().into_std().unwrap()
-        };
-        let mut stream = self.served.runtime.block_on(connected);
-        stream.set_nonblocking(false).unwrap();
-        let mut head = format!("{line} HTTP/1.1\r\nHost: vault\r\nConnection: close\r\n");
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-        Answer::read(stream)
+        self.served.ask_from(from, line, headers)
     }
 
     pub(super) fn ask(&self, line: &str, headers: &[(&str, &str)]) -> Answer {
@@ -260,7 +277,7 @@ impl Visit {
 }
 
 impl Answer {
-    pub(super) fn read(mut stream: impl Read) -> Self {
+    fn read(mut stream: impl Read) -> Self {
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
