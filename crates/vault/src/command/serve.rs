@@ -28,8 +28,8 @@ use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
-    Answering, Api, Blocking, Certificates, Console, Forward, Handler, HttpMetrics, Peer, Request, Rest,
-    Serving, Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
+    Answering, Api, Blocking, Certificates, Console, Forward, Handler, HttpMetrics, Peer, Request,
+    Rest, Serving, Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
 use strongroom_vault::notify::Teller;
 use strongroom_vault::opening::PATIENCE;

@@ -34,8 +34,7 @@ pub struct AtHost<'a> {
 /// The most sessions that an operator has at one kind of place; the oldest one goes where he begins another.
 const MOST: i64 = 50;
 
-const COLUMNS: &str =
-    "number, operator, place, shown, shown_ms, began_ms, used_ms, address, program, COALESCE(host, '')";
+const COLUMNS: &str = "number, operator, place, shown, shown_ms, began_ms, used_ms, address, program, COALESCE(host, '')";
 
 fn read(row: &dyn Row) -> Result<Kept> {
     let session = Session {

@@ -1,9 +1,29 @@
 //! The way of a browser to the vault and back, and what somebody tries on it.
 
+use std::rc::Rc;
+use std::sync::Arc;
+
 use strongroom_access::Act;
+use strongroom_model::Secret;
+use strongroom_testkit::PostgresServer;
+use strongroom_vault::database::Postgres;
 use url::form_urlencoded;
 
 use crate::forward::gate::{GRAFANA, Gate, MINUTE_MS, WIKI};
+use crate::vault::scene::{Pair, local_bodies, within};
+
+#[test]
+fn the_way_is_the_same_over_postgresql() {
+    let server = PostgresServer::start();
+    let url = server.url();
+    let pair: Pair = Rc::new(move |folder| {
+        let database = Postgres::open(&Secret::new(url.as_str()), None).unwrap();
+        (Arc::new(database), local_bodies(folder))
+    });
+    within(&pair, || {
+        a_code_counts_once();
+    });
+}
 
 #[test]
 fn a_code_counts_once() {
@@ -18,6 +38,16 @@ fn a_code_counts_once() {
     assert_eq!(entered.header("cache-control"), "no-store");
     let again = gate.shows(GRAFANA, &code, &visit.way_cookie());
     assert_eq!(again.status, 403, "{again:?}");
+    // A second one takes the place of the first session.
+    let first = entered.cookie("__Host-strongroom-host");
+    let first = format!("__Host-strongroom-host={first}");
+    assert_eq!(gate.verify(GRAFANA, "/", &first).status, 200);
+    let second = gate.enters(&visit, GRAFANA);
+    assert_eq!(gate.verify(GRAFANA, "/", &second).status, 200);
+    gate.verify(GRAFANA, "/", &first).assert_denied(302);
+    gate.office.scene.pass(30 * MINUTE_MS);
+    gate.office.people.sweep().unwrap();
+    gate.verify(GRAFANA, "/", &second).assert_denied(302);
 }
 
 #[test]
