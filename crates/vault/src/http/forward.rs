@@ -108,7 +108,8 @@ impl Forward {
             (_, false) => simple(StatusCode::METHOD_NOT_ALLOWED, "Only GET is answered here"),
             (KEYS, true) => self.assertions.published(),
             _ if !self.config.trusts(peer.address) => {
-                tracing::warn!(
+                // Whoever it is could do this without end, and is told why himself.
+                tracing::debug!(
                     address = %peer.address,
                     "Somebody asks for a protected host who is not among trusted_proxies"
                 );
