@@ -11,6 +11,7 @@
 
 pub mod act;
 pub mod factor;
+pub mod forward;
 pub mod keeping;
 pub mod operation;
 pub mod operator;

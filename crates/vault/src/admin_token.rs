@@ -21,6 +21,9 @@ pub const FILE_NAME: &str = "admin.token";
 /// The name of the file with what secrets of TOTP are derived from, in the same folder and form.
 pub const PEOPLE_FILE_NAME: &str = "people.key";
 
+/// The name of the file with the key that signs what back ends of protected hosts are told.
+pub const FORWARD_FILE_NAME: &str = "forward.key";
+
 /// How many random bytes it has.
 const RANDOM_BYTES: usize = 32;
 
@@ -42,6 +45,14 @@ pub fn open(folder: &Path) -> Result<Secret> {
 /// As [`open`].
 pub fn open_people(folder: &Path) -> Result<Secret> {
     open_file(folder, PEOPLE_FILE_NAME)
+}
+
+/// The same for the key that signs what back ends of protected hosts are told.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_forward(folder: &Path) -> Result<Secret> {
+    open_file(folder, FORWARD_FILE_NAME)
 }
 
 fn open_file(folder: &Path, name: &str) -> Result<Secret> {

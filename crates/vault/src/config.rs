@@ -6,6 +6,7 @@
 mod database;
 mod limits;
 mod notify;
+mod protect;
 mod public_url;
 mod storage;
 mod witness;
@@ -13,6 +14,7 @@ mod witness;
 pub use database::DatabaseConfig;
 pub use notify::{AddressConfig, MailConfig, MailTls, NotifyConfig, Way};
 pub(crate) use notify::{is_loopback, parse_address};
+pub use protect::{Network, ProtectConfig};
 pub use public_url::PublicUrl;
 pub use storage::{BucketConfig, StorageConfig};
 pub use witness::WitnessConfig;
@@ -85,6 +87,8 @@ pub struct VaultConfig {
     pub witness_for: Vec<Verifier>,
     /// Who is told of what happens.
     pub notify: Vec<NotifyConfig>,
+    /// Whom proxies let in to other hosts.
+    pub protect: ProtectConfig,
     /// How much is told in the log.
     pub log_level: Level,
     /// What can be used but should not stay as it is.
@@ -93,7 +97,7 @@ pub struct VaultConfig {
     pub digest: Id,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "data",
     "listen",
     "public_url",
@@ -112,6 +116,8 @@ const KEYS: [&str; 18] = [
     "witness",
     "witness_for",
     "notify",
+    "trusted_proxies",
+    "protect",
 ];
 
 impl VaultConfig {
@@ -171,6 +177,7 @@ impl VaultConfig {
         let metrics_token_file = top.path(reader, "metrics_token_file");
         let log_level = log_level(reader, top);
         let notify = notify::read(reader, top);
+        let protect = protect::read(reader, top);
         let witnesses = witness::read_witnesses(reader, top);
         let witness_for = witness::read_logs(reader, top);
         let (database, database_ca_file) = database?;
@@ -193,6 +200,7 @@ impl VaultConfig {
             witnesses: witnesses?,
             witness_for: witness_for?,
             notify: notify?,
+            protect: protect?,
             log_level: log_level?,
             warnings: Vec::new(),
             digest: Id::default(),

@@ -68,7 +68,8 @@ pub fn people(config: &VaultConfig, vault: Vault) -> Result<People> {
         tracing::warn!(error, "There are no passkeys");
         None
     });
-    Ok(People::new(vault, passkeys, key))
+    let people = People::new(vault, passkeys, key);
+    Ok(people.protecting(config.protect.rules.clone()))
 }
 
 /// Where a vault's bytes lie.

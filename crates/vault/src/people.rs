@@ -6,6 +6,7 @@
 
 mod doing;
 mod enrolling;
+mod forwarding;
 mod guessing;
 mod joining;
 mod operations;
@@ -21,12 +22,13 @@ use std::fmt;
 
 use data_encoding::{BASE32_NOPAD, BASE64URL_NOPAD};
 use sha2::{Digest, Sha256};
-use strongroom_access::{OperatorId, Shown};
+use strongroom_access::{OperatorId, Shown, forward};
 use strongroom_model::Secret;
 
 pub use doing::{Done, Performed};
 pub(crate) use doing::{keep, shows_something};
 pub use enrolling::{Enrolling, NewFactor};
+pub use forwarding::{AtHost, Way};
 pub use joining::{Joined, Joining};
 pub use operations::Listed;
 pub use recovering::Recovering;
@@ -57,6 +59,8 @@ pub struct People {
     passwords: Passwords,
     /// What buckets of names are numbered by that nobody has.
     key: Secret,
+    /// Whom proxies let in where.
+    rules: Vec<forward::Rule>,
 }
 
 /// Who acts.
@@ -144,7 +148,20 @@ impl People {
             passkeys,
             passwords: Passwords::new(key.clone()),
             key,
+            rules: Vec::new(),
         }
+    }
+
+    /// With rules of whom proxies let in where.
+    #[must_use]
+    pub fn protecting(mut self, rules: Vec<forward::Rule>) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Whom proxies let in where.
+    pub fn rules(&self) -> &[forward::Rule] {
+        &self.rules
     }
 
     /// The vault.

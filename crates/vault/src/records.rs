@@ -64,6 +64,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0020.sql"),
     include_str!("database/schema/0021.sql"),
     include_str!("database/schema/0022.sql"),
+    include_str!("database/schema/0023.sql"),
 ];
 
 /// All rows of a short answer.

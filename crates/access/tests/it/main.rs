@@ -4,6 +4,7 @@
 
 mod attacks;
 mod entering;
+mod forward;
 mod powers;
 mod scene;
 mod sealed;

@@ -28,8 +28,8 @@ use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
 use strongroom_vault::http::{
-    Answering, Api, Blocking, Certificates, Console, Handler, HttpMetrics, Peer, Request, Rest,
-    Serving, Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
+    Answering, Api, Blocking, Certificates, Console, Forward, Handler, HttpMetrics, Peer, Request,
+    Rest, Serving, Stop, Stopper, VaultState, WitnessPage, bind, health, serve, simple, witness,
 };
 use strongroom_vault::notify::Teller;
 use strongroom_vault::opening::PATIENCE;
@@ -81,6 +81,7 @@ struct Pages {
     rest: Rest,
     api: Api,
     console: Console,
+    forward: Forward,
     vault: Vault,
     state: Arc<VaultState>,
     witness: Option<WitnessPage>,
@@ -303,12 +304,16 @@ impl Args {
             let logs = config.witness_for.clone();
             WitnessPage::new(vault.clone(), blocking.clone(), Arc::clone(signer), logs)
         });
+        let key = admin_token::open_forward(&config.data.join("keys"))?;
+        let protect = config.protect.clone();
+        let forward = Forward::new(Arc::clone(&people), protect, &key, blocking.clone())?;
         let pages = Arc::new(Pages {
             metrics: Arc::clone(metrics),
             token,
             rest,
             api,
             console: Console::new(people, blocking),
+            forward,
             vault: vault.clone(),
             state: Arc::clone(state),
             witness,
@@ -337,6 +342,10 @@ impl Handler for Pages {
                 },
                 _ => {
                     let request = match self.api.answer(request, &peer).await {
+                        Ok(response) => return response,
+                        Err(request) => *request,
+                    };
+                    let request = match self.forward.answer(request, &peer).await {
                         Ok(response) => return response,
                         Err(request) => *request,
                     };

@@ -329,3 +329,78 @@ fn what_is_wrong_with_a_channel_is_told_without_its_secrets() {
         .collect();
     assert!(mistakes(&many).contains("There are 17 [[notify]]"));
 }
+
+#[test]
+fn rules_of_protected_hosts_are_read_whole() {
+    let text = "public_url = \"https://vault.example.net\"\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
+                [[protect]]\nhost = \"Grafana.example.net:443\"\noperators = [\"anna\"]\n\
+                [[protect]]\nhost = \"grafana.example.net\"\npath = \"/admin/\"\n\
+                roles = [\"keeper\", \"security\"]\nstep_up = \"15m\"\n";
+    let config = parse(text).unwrap().protect;
+    assert!(config.trusts("10.1.2.3".parse().unwrap()));
+    assert!(!config.trusts("127.0.0.1".parse().unwrap()));
+    let [all, admin] = &config.rules[..] else {
+        panic!("{config:?}");
+    };
+    assert_eq!(all.host.as_str(), "grafana.example.net");
+    assert_eq!(
+        (all.prefix.to_string().as_str(), all.step_up_ms),
+        ("/", None)
+    );
+    assert!(all.roles.iter().next().is_none() && all.operators.len() == 1);
+    assert_eq!(
+        (&admin.host, admin.prefix.to_string().as_str()),
+        (&all.host, "/admin")
+    );
+    assert_eq!(admin.roles.to_string(), "keeper, security");
+    assert_eq!(admin.step_up_ms, Some(15 * 60_000));
+    assert_eq!(parse("").unwrap().protect, ProtectConfig::default());
+}
+
+#[test]
+fn a_rule_that_is_not_clear_is_none() {
+    let whole = "public_url = \"https://vault.example.net\"\ntrusted_proxies = [\"10.0.0.7\"]\n";
+    let rule = "[[protect]]\nhost = \"a.example\"\nroles = [\"viewer\"]\n";
+    for (text, told) in [
+        (rule.to_owned(), "[[protect]] takes trusted_proxies; write"),
+        (rule.to_owned(), "[[protect]] takes public_url; write"),
+        (
+            format!("{whole}{rule}{rule}"),
+            "There are two rules for / of a.example",
+        ),
+        (
+            format!("{whole}[[protect]]\nhost = \"a.example\"\n"),
+            "The rule lets nobody in",
+        ),
+        (
+            format!("{whole}[[protect]]\nroles = [\"viewer\"]\n"),
+            "has no host",
+        ),
+        (
+            format!("{whole}{rule}path = \"/a/../b\"\n"),
+            "is no path of a rule",
+        ),
+        (format!("{whole}{rule}step_up = \"soon\"\n"), "step_up"),
+        (format!("{whole}{rule}groups = [\"x\"]\n"), "groups"),
+        (
+            format!("{whole}[[protect]]\nhost = \"https://a/\"\nroles = [\"viewer\"]\n"),
+            "is no host",
+        ),
+        (
+            format!("{whole}[[protect]]\nhost = \"a\"\nroles = [\"admin\"]\n"),
+            "\"admin\" is none of the roles; write viewer",
+        ),
+        ("trusted_proxies = []".to_owned(), "There are 0 addresses"),
+        (
+            "trusted_proxies = [\"0.0.0.0/0\"]".to_owned(),
+            "everybody is among them",
+        ),
+        (
+            "trusted_proxies = [\"proxy\"]".to_owned(),
+            "it is no IP address",
+        ),
+    ] {
+        let found = mistakes(&text);
+        assert!(found.contains(told), "{told}: {found}");
+    }
+}

@@ -9,6 +9,7 @@
 
 mod account;
 mod ask;
+mod go;
 mod home;
 mod join;
 mod look;
@@ -184,6 +185,7 @@ fn dispatch(people: &People, ask: &Ask, note: &dyn Fn(bool)) -> Result<Reply> {
         (false, ["-", "script.js"]) => return Ok(Reply::script()),
         (false, ["-", "icon.svg"]) => return Ok(Reply::icon()),
         (_, ["-", "join", link, rest @ ..]) => return join::page(people, ask, link, rest),
+        (_, ["-", "go", rest @ ..]) => return go::page(people, ask, rest),
         (_, ["-", "sign-in", rest @ ..]) => return sign_in::page(people, ask, rest),
         _ => {}
     }

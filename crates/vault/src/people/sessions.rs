@@ -31,7 +31,7 @@ pub struct Browser {
 }
 
 /// The longest name of a program that is kept.
-const LONGEST_PROGRAM: usize = 256;
+pub(super) const LONGEST_PROGRAM: usize = 256;
 
 /// Who is signed in.
 #[derive(Clone, Debug)]
@@ -161,6 +161,7 @@ impl People {
             sessions::sweep(transaction, now.vault_ms.saturating_sub(DAY_MS))?;
             let before_ms = now.vault_ms.saturating_sub(10 * MINUTE_MS);
             crate::records::people::challenges::sweep(transaction, before_ms)?;
+            crate::records::people::host_codes::sweep(transaction, before_ms)?;
             Ok(())
         })
     }
@@ -210,8 +211,8 @@ pub(super) fn begin(
         transaction,
         &cookie.digest,
         &session,
-        &browser.address,
-        &program,
+        (&browser.address, &program),
+        None,
     )?;
     let signed_in = leaves::People::SignedIn {
         operator,

@@ -3,6 +3,7 @@
 pub mod challenges;
 pub mod factors;
 pub mod guessing;
+pub mod host_codes;
 pub mod links;
 pub mod operations;
 pub mod operators;

@@ -1,4 +1,4 @@
 //! The console in a real browser.
 
-mod office;
+pub(crate) mod office;
 mod stories;

@@ -7,6 +7,7 @@ mod clients;
 mod console;
 mod database;
 mod fleet;
+mod forward;
 mod http;
 mod packaging;
 mod people;

@@ -68,7 +68,9 @@ fn show(scene: &Scene<'_>) -> Result<Reply> {
             @for kept in &sessions {
                 @let is_this = kept.number == scene.signed_in.session.number;
                 div.note {
-                    strong { (kept.address) } @if is_this { " (here)" }
+                    strong { (kept.address) }
+                    @if let Some(host) = &kept.host { " at " (host) }
+                    @if is_this { " (here)" }
                     " since " (words::time(kept.session.began_ms))
                     br; span.soft { (kept.program) }
                     @if !is_this {

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, REFRESH, RETRY_AFTER, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
 };
 use maud::Markup;
 use serde_json::Value;
@@ -44,6 +44,7 @@ pub(super) struct Reply {
     location: Option<String>,
     cookies: Vec<String>,
     pause_s: Option<u64>,
+    refresh: Option<String>,
     is_lasting: bool,
 }
 
@@ -56,6 +57,7 @@ impl Reply {
             location: None,
             cookies: Vec::new(),
             pause_s: None,
+            refresh: None,
             is_lasting: false,
         }
     }
@@ -100,6 +102,13 @@ impl Reply {
             is_lasting: true,
             ..Self::of(StatusCode::OK, kind, text)
         }
+    }
+
+    /// Has the browser go on to another page of the vault by itself.
+    #[must_use]
+    pub(super) fn refreshing(mut self, to: &str) -> Self {
+        self.refresh = Some(format!("0; url={to}"));
+        self
     }
 
     /// Asks to come back later.
@@ -160,7 +169,8 @@ impl Reply {
         }
         let texts = self.cookies.iter().map(|cookie| (SET_COOKIE, cookie));
         let location = self.location.iter().map(|location| (LOCATION, location));
-        for (name, text) in texts.chain(location) {
+        let refresh = self.refresh.iter().map(|refresh| (REFRESH, refresh));
+        for (name, text) in texts.chain(location).chain(refresh) {
             if let Ok(value) = HeaderValue::try_from(text) {
                 headers.append(name, value);
             }

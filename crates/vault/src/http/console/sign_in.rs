@@ -5,8 +5,8 @@ use maud::html;
 use serde_json::json;
 use strongroom_model::Secret;
 
-use crate::http::console::ROOT;
 use crate::http::console::ask::Ask;
+use crate::http::console::go;
 use crate::http::console::look::{countdown, outside, signed};
 use crate::http::console::reply::Reply;
 use crate::people::People;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// The page, and what it posts.
 pub(super) fn page(people: &People, ask: &Ask, rest: &[&str]) -> Result<Reply> {
     match (ask.is_post, rest) {
-        (false, []) => Ok(draw(StatusCode::OK, None)),
+        (false, []) => Ok(draw(ask, StatusCode::OK, None)),
         (true, ["options"]) => {
             let (handle, options) = people.ask_who()?;
             let asked = json!({ "handle": handle.reveal(), "options": options });
@@ -24,8 +24,9 @@ pub(super) fn page(people: &People, ask: &Ask, rest: &[&str]) -> Result<Reply> {
         (true, ["passkey"]) => {
             let (handle, answer) = (ask.field("handle"), ask.field("answer"));
             match people.sign_in(handle, answer, &ask.browser) {
-                Ok(cookies) => Ok(Reply::see(ROOT).with_session(&cookies)),
+                Ok(cookies) => Ok(Reply::see(go::next(ask)).with_session(&cookies)),
                 Err(Error::NotSignedIn) => Ok(draw(
+                    ask,
                     StatusCode::UNAUTHORIZED,
                     Some(
                         "This passkey belongs to nobody who has rights here, or the answer came too \
@@ -41,8 +42,9 @@ pub(super) fn page(people: &People, ask: &Ask, rest: &[&str]) -> Result<Reply> {
             let name = ask.field("name").trim().to_lowercase();
             let signed_in = people.sign_in_by_password(&name, &password, &code, &ask.browser);
             match signed_in {
-                Ok(cookies) => Ok(Reply::see(ROOT).with_session(&cookies)),
+                Ok(cookies) => Ok(Reply::see(go::next(ask)).with_session(&cookies)),
                 Err(Error::NotSignedIn) => Ok(draw(
+                    ask,
                     StatusCode::UNAUTHORIZED,
                     Some(
                         "Name, password or code is not right, or the code was used before: wait \
@@ -66,16 +68,19 @@ pub(super) fn page(people: &People, ask: &Ask, rest: &[&str]) -> Result<Reply> {
     }
 }
 
-fn draw(status: StatusCode, wrong: Option<&str>) -> Reply {
+fn draw(ask: &Ask, status: StatusCode, wrong: Option<&str>) -> Reply {
+    let next = go::next(ask);
     let content = html! {
         @if let Some(wrong) = wrong { p.note.bad role="alert" { (wrong) } }
         form.card method="post" action="/-/sign-in/passkey" data-passkey="/-/sign-in/options" {
+            input type="hidden" name="next" value=(next);
             (signed(&html! {
                 h2 { "With a passkey" }
                 button { "Sign in with a passkey" }
             }))
         }
         form.card method="post" action="/-/sign-in/password" {
+            input type="hidden" name="next" value=(next);
             h2 { "With a password and a code" }
             label for="name" { "Name" }
             input id="name" name="name" required autocomplete="username" autocapitalize="none";

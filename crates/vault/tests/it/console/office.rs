@@ -1,89 +1,64 @@
 //! A vault with its pages on a free port of loopback, whose clocks a test moves, and people with
 //! browsers of their own.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::StatusCode;
+use strongroom_access::forward::Rule;
 use strongroom_model::Secret;
 use strongroom_testkit::{Authenticator, Browser};
-use strongroom_vault::http::metrics::Metrics;
-use strongroom_vault::http::{
-    Answering, Blocking, Console, Handler, HttpMetrics, Limits, Peer, Request, Serving, Stopper,
-    bind, serve, simple,
-};
 use strongroom_vault::passkeys::Passkeys;
 use strongroom_vault::people::People;
-use tokio::runtime::{Builder, Runtime};
 
+use crate::forward::gate::{Served, serves};
 use crate::vault::scene::Scene;
 
 /// Nothing in these tests takes longer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-
-struct Pages(Console);
-
-impl Handler for Pages {
-    fn handle(self: Arc<Self>, request: Request, peer: Peer) -> Answering<'static> {
-        Box::pin(async move {
-            let answer = self.0.answer(request, &peer).await;
-            answer.unwrap_or_else(|_| simple(StatusCode::NOT_FOUND, "nothing"))
-        })
-    }
-}
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A vault that is served.
-pub(super) struct Office {
-    pub(super) scene: Scene,
-    pub(super) people: Arc<People>,
-    pub(super) origin: String,
-    _stopper: Stopper,
-    _runtime: Runtime,
+pub(crate) struct Office {
+    pub(crate) scene: Scene,
+    pub(crate) people: Arc<People>,
+    pub(crate) origin: String,
+    _served: Served,
 }
 
 /// A person with a browser.
-pub(super) struct Person {
-    pub(super) browser: Browser,
+pub(crate) struct Person {
+    pub(crate) browser: Browser,
     _authenticator: Authenticator,
 }
 
 impl Office {
-    pub(super) fn open() -> Self {
+    pub(crate) fn open() -> Self {
+        Self::protecting(|_| Vec::new())
+    }
+
+    /// With rules of whom proxies let in where, made when the port is known.
+    pub(crate) fn protecting(rules: impl FnOnce(u16) -> Vec<Rule>) -> Self {
         let scene = Scene::new();
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        let entered = runtime.enter();
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let origin = format!("http://localhost:{port}");
-        let passkeys = Passkeys::new(&origin.parse().unwrap()).unwrap();
-        let key = Secret::new("a key of the folder of keys");
-        let people = People::new(scene.vault.clone(), Some(passkeys), key);
-        let people = Arc::new(people);
-        let console = Console::new(Arc::clone(&people), Blocking::new(8));
-        let serving = Serving {
-            limits: Limits::default(),
-            certificates: None,
-            metrics: Arc::new(HttpMetrics::new(&Metrics::new())),
-        };
-        let (stopper, stop) = Stopper::new();
-        drop(entered);
-        let pages = Arc::new(Pages(console));
-        runtime.spawn(async move { serve(serving, vec![listener], pages, stop).await });
+        let mut made = None;
+        let served = serves(|port| {
+            let rules = rules(port);
+            let origin = format!("http://localhost:{port}");
+            let passkeys = Passkeys::new(&origin.parse().unwrap()).unwrap();
+            let key = Secret::new("a key of the folder of keys");
+            let people = People::new(scene.vault.clone(), Some(passkeys), key);
+            let people = Arc::new(people.protecting(rules.clone()));
+            made = Some((Arc::clone(&people), origin));
+            (people, rules)
+        });
+        let (people, origin) = made.unwrap();
         Self {
             scene,
             people,
             origin,
-            _stopper: stopper,
-            _runtime: runtime,
+            _served: served,
         }
     }
 
-    pub(super) fn person(&self) -> Person {
+    pub(crate) fn person(&self) -> Person {
         let browser = Browser::start();
         let authenticator = Authenticator::add(&browser);
         Person {
@@ -92,12 +67,12 @@ impl Office {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
 
     /// Somebody comes by a link, and enrols a passkey, and a password with codes.
-    pub(super) fn joins(&self, person: &Person, link: &str) {
+    pub(crate) fn joins(&self, person: &Person, link: &str) {
         let browser = &person.browser;
         browser.goto(link);
         browser.fill_label("What do you call it?", "the key on my ring");
@@ -115,7 +90,7 @@ impl Office {
         self.signs_in(person);
     }
 
-    pub(super) fn signs_in(&self, person: &Person) {
+    pub(crate) fn signs_in(&self, person: &Person) {
         let browser = &person.browser;
         browser.goto(&self.url("/-/sign-in"));
         browser.click_text("Sign in with a passkey");

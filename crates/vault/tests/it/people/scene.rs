@@ -1,13 +1,15 @@
 //! A vault with operators.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
+use strongroom_access::forward::Rule;
 use strongroom_access::{Act, OperatorId, Role, Roles};
 use strongroom_model::{Name, Secret};
 use strongroom_vault::Result;
 use strongroom_vault::passkeys::Passkeys;
 use strongroom_vault::people::{
-    Browser, Done, Enrolling, Joined, Joining, NewFactor, People, Performed, Who,
+    Browser, Cookies, Done, Enrolling, Joined, Joining, NewFactor, People, Performed, Who,
 };
 use totp_rs::{Algorithm, Builder};
 
@@ -33,16 +35,22 @@ pub(crate) struct Person {
 /// A vault and its people.
 pub(crate) struct Office {
     pub(crate) scene: Scene,
-    pub(crate) people: People,
+    pub(crate) people: Arc<People>,
 }
 
 impl Office {
     pub(crate) fn new() -> Self {
+        Self::protecting(Vec::new())
+    }
+
+    /// With rules of whom proxies let in where.
+    pub(crate) fn protecting(rules: Vec<Rule>) -> Self {
         let scene = Scene::new();
         let url = "http://localhost:8000".parse().unwrap();
         let passkeys = Passkeys::new(&url).unwrap();
         let key = Secret::new("a key of the folder of keys, 32 bytes");
         let people = People::new(scene.vault.clone(), Some(passkeys), key);
+        let people = Arc::new(people.protecting(rules));
         Self { scene, people }
     }
 
@@ -125,6 +133,13 @@ impl Office {
 
     /// Somebody signs in with his passkey, and acts.
     pub(crate) fn signs_in(&self, person: &Person) -> Who {
+        let cookies = self.cookies(person);
+        let session = self.people.session(cookies.session.reveal()).unwrap();
+        session.unwrap().who()
+    }
+
+    /// What he gets who signs in with his passkey.
+    pub(crate) fn cookies(&self, person: &Person) -> Cookies {
         let (handle, options) = self.people.ask_who().unwrap();
         let answer = person.device.sign(ORIGIN, options).unwrap();
         let browser = Browser::default();
@@ -133,8 +148,7 @@ impl Office {
             .sign_in(handle.reveal(), &answer, &browser)
             .unwrap();
         assert_eq!(cookies.operator, person.id);
-        let session = self.people.session(cookies.session.reveal()).unwrap();
-        session.unwrap().who()
+        cookies
     }
 
     /// Somebody says yes to an operation.
