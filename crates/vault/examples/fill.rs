@@ -6,9 +6,9 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 use strongroom_model::{FileName, FileType, Id, RepositoryPath};
-use strongroom_vault::people::Who;
 use strongroom_vault::config::VaultConfig;
 use strongroom_vault::opening;
+use strongroom_vault::people::Who;
 use strongroom_vault::records::objects::{self, Key};
 use strongroom_vault::records::repositories;
 use strongroom_vault::rules::life::{Object, State};

@@ -130,7 +130,7 @@ fn whoever_has_the_folder_does_nothing_any_more_once_there_are_operators() {
         newest: None,
     };
     let clock = Act::ConfirmClock { leaf: 0 };
-    for act in [keep(30, 3_000), maintain, agree, clock] {
+    for act in [keep(60, 3_000), maintain, agree, clock] {
         assert!(permit::by_folder(&scene.world(), act, scene.now_ms).is_ok());
     }
     for act in [

@@ -11,7 +11,7 @@ use strongroom_access::session::{Place, Session};
 use crate::passkeys::Answer;
 use crate::people::sessions::LONGEST_PROGRAM;
 use crate::people::{Browser, Given, People, SignedIn, digest_of};
-use crate::records::people::challenges::Purpose;
+use crate::records::people::challenges;
 use crate::records::people::factors::{self, Kind};
 use crate::records::people::host_codes::{self, HostCode};
 use crate::records::people::{operators, seals, sessions};
@@ -177,7 +177,7 @@ impl People {
     /// # Errors
     /// [`Error::NotSigned`] where it is not his, or whatever else is wrong; those of the database.
     pub fn show_anew(&self, who: &SignedIn, handle: &str, answer: &str) -> Result<()> {
-        let challenge = self.take(handle, Purpose::SignIn)?;
+        let sheet = self.sheet(handle)?;
         let answer = Answer::parse(answer)?;
         let factor = self
             .vault
@@ -187,12 +187,15 @@ impl People {
         let Kind::Passkey { passkey, .. } = &factor.kind else {
             return Err(Error::NotSigned);
         };
-        let signed = self
-            .passkeys()?
-            .signed_in(&challenge.state, &answer, passkey)?;
+        let signed = self.passkeys()?.signed_in(&sheet.state, &answer, passkey)?;
         self.note_shown(&factor, &signed)?;
         let (now, number) = (self.vault.now(), who.session.number);
-        self.vault
-            .commit(move |transaction| sessions::note_shown(transaction, number, now.vault_ms))
+        let used = digest_of(handle);
+        self.vault.commit(move |transaction| {
+            match challenges::note_used(transaction, &used, now.vault_ms)? {
+                true => sessions::note_shown(transaction, number, now.vault_ms),
+                false => Err(Error::NotSigned),
+            }
+        })
     }
 }

@@ -69,7 +69,7 @@ impl People {
     }
 
     /// What an answer is compared with, of a handle that this vault has made a moment ago.
-    fn sheet(&self, handle: &str) -> Result<Sheet> {
+    pub(super) fn sheet(&self, handle: &str) -> Result<Sheet> {
         let (text, code) = handle.split_once('.').ok_or(Error::NotSigned)?;
         let decode = |part: &str| BASE64URL_NOPAD.decode(part.as_bytes());
         let text = decode(text).map_err(|_| Error::NotSigned)?;
@@ -239,8 +239,9 @@ impl People {
 
 /// What the answer of a passkey is compared with that shall sign in.
 #[derive(Serialize, Deserialize)]
-struct Sheet {
-    state: String,
+pub(super) struct Sheet {
+    /// As the library keeps it.
+    pub(super) state: String,
     made_ms: i64,
 }
 

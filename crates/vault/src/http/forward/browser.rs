@@ -62,6 +62,7 @@ impl Asked {
                 address: address.to_string(),
                 program: text(USER_AGENT.as_str()),
                 cookie: None,
+                pause: None,
             },
         })
     }
