@@ -9,12 +9,16 @@
 
 mod account;
 mod ask;
+mod asking;
+mod beside;
+mod chart;
 mod home;
 mod join;
 mod look;
 mod operations;
 mod operators;
 mod reply;
+mod repository;
 mod seal;
 mod sign_in;
 mod words;
@@ -26,9 +30,12 @@ use hyper::{Method, StatusCode};
 use crate::http::Blocking;
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
 use crate::people::{People, SignedIn};
+use crate::publication::Publisher;
+use crate::vault::Channels;
 use crate::{Error, Result};
 
 use ask::Ask;
+use beside::Beside;
 use reply::Reply;
 
 /// What all pages lie below.
@@ -40,17 +47,39 @@ const LARGEST_FORM_BYTES: u64 = 128 << 10;
 /// The class of requests, for log and metrics.
 const NOTE: &str = "console";
 
+/// What the console is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The people of the vault.
+    pub people: Arc<People>,
+    /// Publishes its log.
+    pub publisher: Arc<Publisher>,
+    /// Where work that blocks is done.
+    pub blocking: Blocking,
+    /// Within which time the vault reads all it has.
+    pub verify_every_ms: i64,
+    /// Over which channels people are told.
+    pub channels: Channels,
+}
+
 /// Draws the pages. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct Console {
     people: Arc<People>,
+    beside: Arc<Beside>,
     blocking: Blocking,
 }
 
 impl Console {
-    /// For the people of a vault.
-    pub const fn new(people: Arc<People>, blocking: Blocking) -> Self {
-        Self { people, blocking }
+    /// Made of its parts.
+    pub fn new(parts: Parts) -> Self {
+        let (verify_every_ms, channels) = (parts.verify_every_ms, parts.channels);
+        let beside = Beside::new(parts.publisher, verify_every_ms, channels);
+        Self {
+            people: parts.people,
+            beside: Arc::new(beside),
+            blocking: parts.blocking,
+        }
     }
 
     /// Answers a request, or gives it back where its path is none of the console.
@@ -80,22 +109,28 @@ impl Console {
             let body = request.into_body().bytes(LARGEST_FORM_BYTES).await?;
             ask.read_form(&body);
         }
-        let people = Arc::clone(&self.people);
+        let (people, beside) = (Arc::clone(&self.people), Arc::clone(&self.beside));
         let is_encrypted = peer.is_encrypted;
-        let reply = self.blocking.run(move || Ok(route(&people, &ask))).await?;
+        // The log lies in the storage, and one that hangs holds up no other page.
+        let blocking = match ask.path.starts_with("/-/log") {
+            true => self.blocking.for_storage(),
+            false => self.blocking.clone(),
+        };
+        let draw = move || Ok(route(&people, &beside, &ask));
+        let reply = blocking.run(draw).await?;
         Ok(reply.into_response(is_encrypted))
     }
 }
 
 /// What a path means. What goes wrong is a page as well.
-fn route(people: &People, ask: &Ask) -> Reply {
-    match dispatch(people, ask) {
+fn route(people: &People, beside: &Beside, ask: &Ask) -> Reply {
+    match dispatch(people, beside, ask) {
         Ok(reply) => reply,
         Err(error) => look::failed(&error),
     }
 }
 
-fn dispatch(people: &People, ask: &Ask) -> Result<Reply> {
+fn dispatch(people: &People, beside: &Beside, ask: &Ask) -> Result<Reply> {
     let parts: Vec<&str> = ask.path.trim_start_matches('/').split('/').collect();
     // Whoever holds a seal code may be a machine: it has no page, and no origin.
     if ask.path == "/seal" {
@@ -122,9 +157,10 @@ fn dispatch(people: &People, ask: &Ask) -> Result<Reply> {
     if ask.is_post {
         ask.check_form(&signed_in)?;
     }
-    let scene = look::Scene::read(people, ask, &signed_in)?;
+    let scene = look::Scene::read((people, beside), ask, &signed_in)?;
     match parts.as_slice() {
         ["-", ""] => home::page(&scene),
+        ["-", "repositories", rest @ ..] => repository::page(&scene, rest),
         ["-", "operations", rest @ ..] => operations::page(&scene, rest),
         ["-", "operators", rest @ ..] => operators::page(&scene, rest),
         ["-", "you", rest @ ..] => account::page(&scene, rest),

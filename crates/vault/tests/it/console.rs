@@ -1,4 +1,5 @@
 //! The console in a real browser.
 
 mod office;
+mod reading;
 mod stories;

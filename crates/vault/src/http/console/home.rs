@@ -53,7 +53,7 @@ fn card(scene: &Scene<'_>, repository: &Repository) -> Markup {
     let is_held = repository.purge_held_ms.is_some();
     html! {
         section.card aria-label=(repository.path.as_str()) {
-            h2 { (repository.path.as_str()) }
+            h2 { a href={ "/-/repositories/" (repository.path.as_str()) } { (repository.path.as_str()) } }
             @if is_held { p { span.tag.is-bad { "purge is held" } } }
             dl {
                 dt { "Last arrival" }

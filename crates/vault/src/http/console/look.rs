@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use strongroom_access::{Act, OperatorId, Role, Seal, Setup};
 
 use crate::http::console::ask::Ask;
+use crate::http::console::beside::Beside;
 use crate::http::console::reply::Reply;
 use crate::http::console::words;
 use crate::people::{Known, People, SignedIn};
@@ -14,6 +15,7 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
     pub(super) people: &'a People,
+    pub(super) beside: &'a Beside,
     pub(super) ask: &'a Ask,
     pub(super) signed_in: &'a SignedIn,
     pub(super) known: Known,
@@ -32,9 +34,14 @@ const PAGES: [(&str, &str); 4] = [
 ];
 
 impl<'a> Scene<'a> {
-    pub(super) fn read(people: &'a People, ask: &'a Ask, signed_in: &'a SignedIn) -> Result<Self> {
+    pub(super) fn read(
+        (people, beside): (&'a People, &'a Beside),
+        ask: &'a Ask,
+        signed_in: &'a SignedIn,
+    ) -> Result<Self> {
         Ok(Self {
             people,
+            beside,
             ask,
             signed_in,
             known: people.known()?,

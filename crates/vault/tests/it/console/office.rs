@@ -8,6 +8,7 @@ use std::time::Duration;
 use hyper::StatusCode;
 use strongroom_model::Secret;
 use strongroom_testkit::{Authenticator, Browser};
+use strongroom_vault::http::console::Parts;
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::{
     Answering, Blocking, Console, Handler, HttpMetrics, Limits, Peer, Request, Serving, Stopper,
@@ -15,6 +16,9 @@ use strongroom_vault::http::{
 };
 use strongroom_vault::passkeys::Passkeys;
 use strongroom_vault::people::People;
+use strongroom_vault::publication::{LogFolder, Publisher};
+use strongroom_vault::rules::clock::DAY_MS;
+use strongroom_vault::vault::Channels;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::vault::scene::Scene;
@@ -37,6 +41,7 @@ impl Handler for Pages {
 pub(super) struct Office {
     pub(super) scene: Scene,
     pub(super) people: Arc<People>,
+    pub(super) publisher: Arc<Publisher>,
     pub(super) origin: String,
     _stopper: Stopper,
     _runtime: Runtime,
@@ -64,7 +69,17 @@ impl Office {
         let key = Secret::new("a key of the folder of keys");
         let people = People::new(scene.vault.clone(), Some(passkeys), key);
         let people = Arc::new(people);
-        let console = Console::new(Arc::clone(&people), Blocking::new(8));
+        let files = LogFolder::open(scene.folder.path().join("log")).unwrap();
+        let keys = scene.folder.path().join("keys");
+        let publisher = Publisher::open(scene.vault.clone(), Arc::new(files), &keys);
+        let publisher = Arc::new(publisher.unwrap());
+        let console = Console::new(Parts {
+            people: Arc::clone(&people),
+            publisher: Arc::clone(&publisher),
+            blocking: Blocking::new(8),
+            verify_every_ms: 7 * DAY_MS,
+            channels: Channels::of(&[]),
+        });
         let serving = Serving {
             limits: Limits::default(),
             certificates: None,
@@ -77,6 +92,7 @@ impl Office {
         Self {
             scene,
             people,
+            publisher,
             origin,
             _stopper: stopper,
             _runtime: runtime,
@@ -94,6 +110,20 @@ impl Office {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// The first operator comes by the link of the terminal.
+    pub(super) fn first(&self, name: &str) -> Person {
+        let link = self.people.first_link().unwrap();
+        let link = self.url(&format!("/-/join/{}", link.reveal()));
+        let person = self.person();
+        person.browser.goto(&link);
+        let browser = &person.browser;
+        browser.fill_label("How do you want to be called?", name);
+        browser.click_text("Go on");
+        browser.wait_for_text("You need two factors", PATIENCE);
+        self.joins(&person, &link);
+        person
     }
 
     /// Somebody comes by a link, and enrols a passkey, and a password with codes.
