@@ -8,12 +8,14 @@
 //! within it or takes anything from elsewhere, none may be framed, and all that is shown is escaped.
 
 mod account;
+mod alerts;
 mod ask;
 mod asking;
 mod beside;
 mod chart;
 mod home;
 mod join;
+mod ledger;
 mod look;
 mod operations;
 mod operators;
@@ -21,6 +23,7 @@ mod reply;
 mod repository;
 mod seal;
 mod sign_in;
+mod tokens;
 mod words;
 
 use std::sync::Arc;
@@ -161,6 +164,9 @@ fn dispatch(people: &People, beside: &Beside, ask: &Ask) -> Result<Reply> {
     match parts.as_slice() {
         ["-", ""] => home::page(&scene),
         ["-", "repositories", rest @ ..] => repository::page(&scene, rest),
+        ["-", "alerts", rest @ ..] => alerts::page(&scene, rest),
+        ["-", "tokens", rest @ ..] => tokens::page(&scene, rest),
+        ["-", "log", rest @ ..] => ledger::page(&scene, rest),
         ["-", "operations", rest @ ..] => operations::page(&scene, rest),
         ["-", "operators", rest @ ..] => operators::page(&scene, rest),
         ["-", "you", rest @ ..] => account::page(&scene, rest),

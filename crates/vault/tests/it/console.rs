@@ -1,5 +1,6 @@
 //! The console in a real browser.
 
+mod leading;
 mod office;
 mod reading;
 mod stories;

@@ -22,14 +22,19 @@ pub(super) struct Scene<'a> {
     pub(super) now_ms: i64,
     /// How many operations wait for somebody.
     open: usize,
+    /// How many critical notices nobody has acknowledged.
+    pub(super) unseen: u64,
     token: String,
 }
 
 /// The pages that stand above each page.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 7] = [
     ("/-/", "Overview"),
+    ("/-/alerts", "Alerts"),
     ("/-/operations", "Approvals"),
+    ("/-/tokens", "Tokens"),
     ("/-/operators", "Operators"),
+    ("/-/log", "Log"),
     ("/-/you", "You"),
 ];
 
@@ -47,6 +52,7 @@ impl<'a> Scene<'a> {
             known: people.known()?,
             now_ms: people.vault().now().vault_ms,
             open: people.open_operations()?.len(),
+            unseen: people.vault().unseen_notices()?,
             token: ask.form_token(signed_in),
         })
     }
@@ -91,6 +97,7 @@ impl<'a> Scene<'a> {
                     a href=(path) aria-current=[at.filter(|(at, _)| *at == path).map(|_| "page")] {
                         (name)
                         @if path == "/-/operations" && self.open > 0 { " (" (self.open) ")" }
+                        @if path == "/-/alerts" && self.unseen > 0 { " (" (self.unseen) ")" }
                     }
                 }
             }
