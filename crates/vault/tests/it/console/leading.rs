@@ -27,6 +27,35 @@ fn content(person: &Person, css: &str) -> String {
 }
 
 #[test]
+fn a_newcomer_is_led_from_the_first_link_to_the_first_backup() {
+    let office = Office::open();
+    let anna = office.first("anna");
+    let browser = &anna.browser;
+    says(&anna, "To the first protected folder");
+    let store = office
+        .origin
+        .replace("http://", "rest:http://backup:${VAULT_TOKEN}@");
+    says(&anna, &format!("store = \"{store}/acme/repos/\""));
+    says(&anna, "Nothing has arrived so far");
+    browser.assert_sound("guide");
+    browser.click_text("Make the token");
+    says(&anna, "Shown once");
+    browser.assert_sound("guide-token");
+    let token = browser.text("pre");
+    let machine = office.scene.vault.authenticate(token.trim()).unwrap();
+    browser.click_text("I have kept it");
+    says(&anna, "A token for the machine done");
+
+    // It is seen without looking again.
+    office.scene.init(&machine);
+    says(&anna, "The first backup has arrived, in acme/repos");
+    assert!(browser.exists(".steps"), "the page was not loaded anew");
+    browser.reload();
+    says(&anna, "No receipt tells what is needed");
+    browser.assert_sound("first-backup");
+}
+
+#[test]
 fn tokens_are_made_revoked_and_hidden_and_the_log_and_alerts_tell_it() {
     let office = Office::open();
     let scene = &office.scene;
