@@ -29,6 +29,7 @@ pub mod receipts;
 pub mod repositories;
 pub mod rotten;
 pub mod scrub;
+pub mod shown;
 pub mod silenced;
 pub mod tally;
 pub mod tokens;
@@ -65,6 +66,7 @@ pub const SCHEMA: &[&str] = &[
     include_str!("database/schema/0021.sql"),
     include_str!("database/schema/0022.sql"),
     include_str!("database/schema/0023.sql"),
+    include_str!("database/schema/0024.sql"),
 ];
 
 /// All rows of a short answer.

@@ -24,6 +24,7 @@ use strongroom_store::place::account::Metadata;
 use strongroom_vault::config::{PublicUrl, StorageConfig, VaultConfig};
 use strongroom_vault::doctor::own_certificate;
 use strongroom_vault::http::api::Parts;
+use strongroom_vault::http::console::Parts as ConsoleParts;
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::standings::Standings;
 use strongroom_vault::http::tls::{Names, make_own};
@@ -312,7 +313,13 @@ impl Args {
             token,
             rest,
             api,
-            console: Console::new(people, blocking),
+            console: Console::new(ConsoleParts {
+                people,
+                publisher: Arc::clone(publisher),
+                blocking,
+                verify_every_ms: config.verify_every.milliseconds(),
+                channels: Channels::of(&config.notify),
+            }),
             forward,
             vault: vault.clone(),
             state: Arc::clone(state),

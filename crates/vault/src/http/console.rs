@@ -8,16 +8,25 @@
 //! within it or takes anything from elsewhere, none may be framed, and all that is shown is escaped.
 
 mod account;
+mod alerts;
 mod ask;
+mod asking;
+mod beside;
+mod chart;
 mod go;
+mod guide;
 mod home;
 mod join;
+mod ledger;
 mod look;
 mod operations;
 mod operators;
 mod reply;
+mod repository;
+mod scorecard;
 mod seal;
 mod sign_in;
+mod tokens;
 mod words;
 
 use std::collections::HashSet;
@@ -31,9 +40,12 @@ use tokio::sync::Semaphore;
 use crate::http::Blocking;
 use crate::http::service::{Note, Peer, Request, Response, later, simple};
 use crate::people::{People, SignedIn};
+use crate::publication::Publisher;
+use crate::vault::Channels;
 use crate::{Error, Result};
 
 use ask::Ask;
+use beside::Beside;
 use reply::Reply;
 
 /// What all pages lie below.
@@ -57,6 +69,21 @@ const MOST_KNOWN: usize = 1_000;
 /// The class of requests, for log and metrics.
 const NOTE: &str = "console";
 
+/// What the console is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The people of the vault.
+    pub people: Arc<People>,
+    /// Publishes its log.
+    pub publisher: Arc<Publisher>,
+    /// Where work that blocks is done.
+    pub blocking: Blocking,
+    /// Within which time the vault reads all it has.
+    pub verify_every_ms: i64,
+    /// Over which channels people are told.
+    pub channels: Channels,
+}
+
 /// Draws the pages. Clones are the same.
 ///
 /// **Security:** nobody who has shown nothing holds a place among the requests under way while his form
@@ -65,6 +92,7 @@ const NOTE: &str = "console";
 #[derive(Clone, Debug)]
 pub struct Console {
     people: Arc<People>,
+    beside: Arc<Beside>,
     blocking: Blocking,
     strangers: Arc<Semaphore>,
     operators: Arc<Semaphore>,
@@ -73,12 +101,15 @@ pub struct Console {
 }
 
 impl Console {
-    /// For the people of a vault.
-    pub fn new(people: Arc<People>, blocking: Blocking) -> Self {
+    /// Made of its parts.
+    pub fn new(parts: Parts) -> Self {
         let places = |count| Arc::new(Semaphore::new(count));
+        let (verify_every_ms, channels) = (parts.verify_every_ms, parts.channels);
+        let beside = Beside::new(parts.publisher, verify_every_ms, channels);
         Self {
-            people,
-            blocking,
+            people: parts.people,
+            beside: Arc::new(beside),
+            blocking: parts.blocking,
             strangers: places(STRANGERS),
             operators: places(OPERATORS),
             sealing: places(SEALING),
@@ -143,17 +174,23 @@ impl Console {
         }
         let place = Arc::clone(self.places(&ask)).acquire_owned().await;
         let place = place.map_err(|_| Error::Unfinished)?;
-        let (people, console) = (Arc::clone(&self.people), self.clone());
+        let (people, beside) = (Arc::clone(&self.people), Arc::clone(&self.beside));
+        let console = self.clone();
+        // The log lies in the storage, and one that hangs holds up no other page.
+        let blocking = match ask.path.starts_with("/-/log") {
+            true => self.blocking.for_storage(),
+            false => self.blocking.clone(),
+        };
         let is_encrypted = peer.is_encrypted;
         let is_post = ask.is_post;
         let draw = move || {
-            let reply = route(&people, &ask, &|is_signed_in| {
+            let reply = route(&people, &beside, &ask, &|is_signed_in| {
                 console.note(&ask, is_signed_in)
             });
             drop(place);
             Ok(reply)
         };
-        let reply = self.blocking.run(draw).await?;
+        let reply = blocking.run(draw).await?;
         if is_post && reply.is_wrong_login() {
             // The page says what to do, whatever pause there is from now on.
             let _ = peer.login_failed();
@@ -163,14 +200,14 @@ impl Console {
 }
 
 /// What a path means. What goes wrong is a page as well.
-fn route(people: &People, ask: &Ask, note: &dyn Fn(bool)) -> Reply {
-    match dispatch(people, ask, note) {
+fn route(people: &People, beside: &Beside, ask: &Ask, note: &dyn Fn(bool)) -> Reply {
+    match dispatch(people, beside, ask, note) {
         Ok(reply) => reply,
         Err(error) => look::failed(&error),
     }
 }
 
-fn dispatch(people: &People, ask: &Ask, note: &dyn Fn(bool)) -> Result<Reply> {
+fn dispatch(people: &People, beside: &Beside, ask: &Ask, note: &dyn Fn(bool)) -> Result<Reply> {
     let parts: Vec<&str> = ask.path.trim_start_matches('/').split('/').collect();
     // Whoever holds a seal code may be a machine: it has no page, and no origin.
     if ask.path == "/seal" {
@@ -200,9 +237,13 @@ fn dispatch(people: &People, ask: &Ask, note: &dyn Fn(bool)) -> Result<Reply> {
     if ask.is_post {
         ask.check_form(&signed_in)?;
     }
-    let scene = look::Scene::read(people, ask, &signed_in)?;
+    let scene = look::Scene::read((people, beside), ask, &signed_in)?;
     match parts.as_slice() {
         ["-", ""] => home::page(&scene),
+        ["-", "repositories", rest @ ..] => repository::page(&scene, rest),
+        ["-", "alerts", rest @ ..] => alerts::page(&scene, rest),
+        ["-", "tokens", rest @ ..] => tokens::page(&scene, rest),
+        ["-", "log", rest @ ..] => ledger::page(&scene, rest),
         ["-", "operations", rest @ ..] => operations::page(&scene, rest),
         ["-", "operators", rest @ ..] => operators::page(&scene, rest),
         ["-", "you", rest @ ..] => account::page(&scene, rest),

@@ -105,7 +105,7 @@ impl Published {
     }
 
     /// The newest checkpoint, and how many leaves it is over.
-    fn checkpoint(&self) -> Result<(String, u64)> {
+    pub(super) fn checkpoint(&self) -> Result<(String, u64)> {
         let bytes = self.file(CHECKPOINT)?;
         let bytes = bytes.ok_or_else(|| changed("there is no checkpoint"))?;
         let key: Verifier = self.key.parse().map_err(of_log)?;

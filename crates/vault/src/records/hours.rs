@@ -3,6 +3,8 @@
 //!
 //! What can go wrong: whoever wants to delete much puts much before, so that it looks like little.
 //! So what a day's deletions are compared with was counted before that day began.
+//!
+//! The hours of a month are kept, from which pages draw what came and went.
 
 use crate::Result;
 use crate::database::{Transaction, Value};
@@ -11,6 +13,20 @@ use crate::records::{all, signed, unsigned, vital};
 
 /// How many hours are a day: the one under way and those before it.
 pub(super) const DAY: i64 = 24;
+
+/// For how many hours they are kept: 30 days that are over, and the one under way.
+pub const KEPT: i64 = 31 * DAY;
+
+/// An hour of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hour {
+    /// Which one, since 1970.
+    pub hour: i64,
+    /// What was live when it was noted; none where nobody noted it.
+    pub live: Option<Tally>,
+    /// What was asked to be deleted in it.
+    pub deleted: Tally,
+}
 
 /// The repositories of which an hour was noted.
 ///
@@ -47,7 +63,8 @@ pub fn note(
     ];
     transaction.execute(statement, &values)?;
     vital::note(transaction, repository, hour)?;
-    // What comes before the last note that a deletion could be compared with is never asked for.
+    // What comes before the last note that a deletion could be compared with is asked for by pages
+    // alone, and for a month.
     let statement = "SELECT MAX(hour) FROM repository_hour \
          WHERE repository = $1 AND hour <= $2 AND objects IS NOT NULL";
     let values = [Value::Int(repository), Value::Int(hour - DAY)];
@@ -56,8 +73,36 @@ pub fn note(
         return Ok(());
     };
     let statement = "DELETE FROM repository_hour WHERE repository = $1 AND hour < $2";
-    transaction.execute(statement, &[Value::Int(repository), Value::Int(last)])?;
+    let first = last.min(hour - KEPT);
+    transaction.execute(statement, &[Value::Int(repository), Value::Int(first)])?;
     Ok(())
+}
+
+/// The hours of a repository that are kept, from one on, the oldest first: as many as [`KEPT`] at
+/// most, and one before.
+///
+/// # Errors
+/// Those of the database.
+pub fn since(transaction: &mut dyn Transaction, repository: i64, hour: i64) -> Result<Vec<Hour>> {
+    let statement = "SELECT hour, objects, bytes, tombstones, tombstone_bytes \
+         FROM repository_hour WHERE repository = $1 AND hour >= $2 ORDER BY hour";
+    let values = [Value::Int(repository), Value::Int(hour)];
+    all(transaction, statement, &values, |row| {
+        let live = row.maybe_int(1)?.zip(row.maybe_int(2)?);
+        let tally = |objects: i64, bytes: i64| -> Result<Tally> {
+            Ok(Tally {
+                objects: unsigned(objects)?,
+                bytes: unsigned(bytes)?,
+            })
+        };
+        Ok(Hour {
+            hour: row.int(0)?,
+            live: live
+                .map(|(objects, bytes)| tally(objects, bytes))
+                .transpose()?,
+            deleted: tally(row.int(3)?, row.int(4)?)?,
+        })
+    })
 }
 
 /// Counts a tombstone.

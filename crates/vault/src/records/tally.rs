@@ -70,6 +70,16 @@ pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<InState>> {
     all(transaction, statement, &[], read)
 }
 
+/// The objects of one repository that are not live, by state.
+///
+/// # Errors
+/// Those of the database.
+pub fn of(transaction: &mut dyn Transaction, repository: i64) -> Result<Vec<InState>> {
+    let statement = "SELECT repository, state, objects, bytes FROM tally \
+                     WHERE repository = $1 AND objects <> 0";
+    all(transaction, statement, &[Value::Int(repository)], read)
+}
+
 /// What is live in a repository: what is in no other state, and no receipt.
 ///
 /// # Errors

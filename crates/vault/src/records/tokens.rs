@@ -153,6 +153,16 @@ pub fn list(transaction: &mut dyn Transaction) -> Result<Vec<Token>> {
     all(transaction, &statement, &[], read)
 }
 
+/// A page of all, the newest first: those below a key, `most` at most.
+///
+/// # Errors
+/// Those of the database.
+pub fn page(transaction: &mut dyn Transaction, below: i64, most: u64) -> Result<Vec<Token>> {
+    let statement = format!("SELECT {COLUMNS} FROM token WHERE id < $1 ORDER BY id DESC LIMIT $2");
+    let values = [Value::Int(below), Value::Int(signed(most)?)];
+    all(transaction, &statement, &values, read)
+}
+
 /// Whether tokens count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

@@ -41,6 +41,14 @@ impl Vault {
         self.overview_of(self.repository(path)?)
     }
 
+    /// What operators may know of a repository.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`](crate::Error::Unknown); those of the database.
+    pub fn overview_for_operators(&self, path: &RepositoryPath) -> Result<Overview> {
+        self.overview_of(self.repository(path)?)
+    }
+
     /// All repositories, by path.
     ///
     /// # Errors

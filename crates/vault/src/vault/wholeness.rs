@@ -116,6 +116,25 @@ impl Vault {
         self.newest_of(usize::MAX)
     }
 
+    /// The newest snapshot of each source of some repositories, in their order; of so many clients and
+    /// sources of each at most, those that came first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn newest_of_each(
+        &self,
+        repositories: &[Repository],
+        most: u64,
+    ) -> Result<Vec<Vec<(Name, Newest)>>> {
+        let now_ms = self.now().vault_ms;
+        self.read(|transaction| {
+            let each = repositories.iter();
+            each.map(|repository| newest_in(transaction, repository, (0, most), now_ms))
+                .map(|found| Ok(by_source(found?.0)))
+                .collect()
+        })
+    }
+
     fn newest_of(&self, most: usize) -> Result<BTreeMap<(RepositoryPath, Name), Newest>> {
         let mut all = BTreeMap::new();
         let now_ms = self.now().vault_ms;
@@ -124,7 +143,9 @@ impl Vault {
             let mut from = 0;
             loop {
                 let wanted = left.min(LINEAGES);
-                let (found, last) = self.newest_in(&repository, from, wanted, now_ms)?;
+                let some = (from, wanted as u64);
+                let (found, last) =
+                    self.read(|transaction| newest_in(transaction, &repository, some, now_ms))?;
                 for (source, newest) in found {
                     let key = (repository.path.clone(), source);
                     let before = all.get(&key).copied();
@@ -149,27 +170,6 @@ impl Vault {
         }
         Ok(all)
     }
-
-    /// The newest snapshots of some lineages of a repository, from a key on.
-    fn newest_in(
-        &self,
-        repository: &Repository,
-        from: i64,
-        most: usize,
-        now_ms: i64,
-    ) -> Result<SomeNewest> {
-        self.read(|transaction| {
-            let lineages = receipts::lineages(transaction, repository.id, from, most as u64)?;
-            let mut found = Vec::new();
-            for lineage in &lineages {
-                if let Some(newest) = newest(transaction, repository, lineage, now_ms)? {
-                    found.push((lineage.source.clone(), newest));
-                }
-            }
-            let last = lineages.last().map(|last| (lineages.len(), last.id));
-            Ok((found, last))
-        })
-    }
 }
 
 impl Newest {
@@ -180,6 +180,34 @@ impl Newest {
             age_ms: self.age_ms.min(other.age_ms),
         }
     }
+}
+
+/// The newest snapshots of some lineages of a repository: from a key on, so many.
+fn newest_in(
+    transaction: &mut dyn Transaction,
+    repository: &Repository,
+    (from, most): (i64, u64),
+    now_ms: i64,
+) -> Result<SomeNewest> {
+    let lineages = receipts::lineages(transaction, repository.id, from, most)?;
+    let mut found = Vec::new();
+    for lineage in &lineages {
+        if let Some(newest) = newest(transaction, repository, lineage, now_ms)? {
+            found.push((lineage.source.clone(), newest));
+        }
+    }
+    let last = lineages.last().map(|last| (lineages.len(), last.id));
+    Ok((found, last))
+}
+
+/// One for each source, whoever has sent it.
+fn by_source(found: Vec<(Name, Newest)>) -> Vec<(Name, Newest)> {
+    let mut all: BTreeMap<Name, Newest> = BTreeMap::new();
+    for (source, newest) in found {
+        let before = all.get(&source).copied();
+        all.insert(source, before.map_or(newest, |before| newest.and(before)));
+    }
+    all.into_iter().collect()
 }
 
 /// How many files are missing of what a receipt names, the snapshot itself among them.

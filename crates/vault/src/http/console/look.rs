@@ -6,6 +6,7 @@ use strongroom_access::setup::Recovery;
 use strongroom_access::{Act, OperatorId, Role, Seal, Setup};
 
 use crate::http::console::ask::Ask;
+use crate::http::console::beside::Beside;
 use crate::http::console::reply::Reply;
 use crate::http::console::words;
 use crate::people::{Known, People, SignedIn};
@@ -15,32 +16,44 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
     pub(super) people: &'a People,
+    pub(super) beside: &'a Beside,
     pub(super) ask: &'a Ask,
     pub(super) signed_in: &'a SignedIn,
     pub(super) known: Known,
     pub(super) now_ms: i64,
     /// How many operations wait for somebody.
     open: usize,
+    /// How many critical notices nobody has acknowledged.
+    pub(super) unseen: u64,
     token: String,
 }
 
 /// The pages that stand above each page.
-const PAGES: [(&str, &str); 4] = [
+const PAGES: [(&str, &str); 7] = [
     ("/-/", "Overview"),
+    ("/-/alerts", "Alerts"),
     ("/-/operations", "Approvals"),
+    ("/-/tokens", "Tokens"),
     ("/-/operators", "Operators"),
+    ("/-/log", "Log"),
     ("/-/you", "You"),
 ];
 
 impl<'a> Scene<'a> {
-    pub(super) fn read(people: &'a People, ask: &'a Ask, signed_in: &'a SignedIn) -> Result<Self> {
+    pub(super) fn read(
+        (people, beside): (&'a People, &'a Beside),
+        ask: &'a Ask,
+        signed_in: &'a SignedIn,
+    ) -> Result<Self> {
         Ok(Self {
             people,
+            beside,
             ask,
             signed_in,
             known: people.known()?,
             now_ms: people.vault().now().vault_ms,
             open: people.open_operations()?.len(),
+            unseen: people.vault().unseen_notices()?,
             token: ask.form_token(signed_in),
         })
     }
@@ -85,6 +98,7 @@ impl<'a> Scene<'a> {
                     a href=(path) aria-current=[at.filter(|(at, _)| *at == path).map(|_| "page")] {
                         (name)
                         @if path == "/-/operations" && self.open > 0 { " (" (self.open) ")" }
+                        @if path == "/-/alerts" && self.unseen > 0 { " (" (self.unseen) ")" }
                     }
                 }
             }

@@ -95,4 +95,20 @@
     }
   };
   if (document.querySelector("[data-seconds]")) setInterval(tick, 1000);
+
+  // A part of the page that waits for something is drawn anew, for a quarter of an hour.
+  const live = document.querySelector("[data-live]");
+  let looks = 180;
+  const look = async () => {
+    if (document.hidden) return;
+    looks -= 1;
+    const answer = await fetch(location.href, { redirect: "error" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.querySelector("[data-live]");
+    if (answer.ok && fresh && fresh.innerHTML !== live.innerHTML) {
+      live.replaceChildren(...fresh.childNodes);
+    }
+  };
+  const goOn = () => setTimeout(() => look().catch(() => {}).then(() => looks > 0 && goOn()), 5000);
+  if (live) goOn();
 })();

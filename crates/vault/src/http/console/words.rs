@@ -33,6 +33,14 @@ pub(super) fn period(ms: i64) -> String {
     }
 }
 
+/// How long ago something was.
+pub(super) fn ago(ms: i64) -> String {
+    match ms < 1000 {
+        true => "just now".to_owned(),
+        false => format!("{} ago", period(ms)),
+    }
+}
+
 /// So many of something.
 pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -153,6 +161,10 @@ mod tests {
         ] {
             assert_eq!(period(ms), text, "{ms}");
         }
+        assert_eq!(
+            (ago(999), ago(59_000)),
+            ("just now".to_owned(), "59 s ago".to_owned())
+        );
         for (size, text) in [
             (0, "0 B"),
             (1023, "1023 B"),

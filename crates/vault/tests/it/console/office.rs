@@ -9,8 +9,9 @@ use strongroom_model::Secret;
 use strongroom_testkit::{Authenticator, Browser};
 use strongroom_vault::passkeys::Passkeys;
 use strongroom_vault::people::People;
+use strongroom_vault::publication::Publisher;
 
-use crate::forward::gate::{Served, serves};
+use crate::forward::gate::{Served, publisher, serves};
 use crate::vault::scene::Scene;
 
 /// Nothing in these tests takes longer.
@@ -20,6 +21,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Office {
     pub(crate) scene: Scene,
     pub(crate) people: Arc<People>,
+    pub(crate) publisher: Arc<Publisher>,
     pub(crate) origin: String,
     _served: Served,
 }
@@ -46,13 +48,15 @@ impl Office {
             let key = Secret::new("a key of the folder of keys");
             let people = People::new(scene.vault.clone(), Some(passkeys), key);
             let people = Arc::new(people.protecting(rules.clone()));
-            made = Some((Arc::clone(&people), origin));
-            (people, rules)
+            let publisher = publisher(&scene);
+            made = Some((Arc::clone(&people), Arc::clone(&publisher), origin));
+            (people, publisher, rules)
         });
-        let (people, origin) = made.unwrap();
+        let (people, publisher, origin) = made.unwrap();
         Self {
             scene,
             people,
+            publisher,
             origin,
             _served: served,
         }
@@ -69,6 +73,20 @@ impl Office {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// The first operator comes by the link of the terminal.
+    pub(super) fn first(&self, name: &str) -> Person {
+        let link = self.people.first_link().unwrap();
+        let link = self.url(&format!("/-/join/{}", link.reveal()));
+        let person = self.person();
+        person.browser.goto(&link);
+        let browser = &person.browser;
+        browser.fill_label("How do you want to be called?", name);
+        browser.click_text("Go on");
+        browser.wait_for_text("You need two factors", PATIENCE);
+        self.joins(&person, &link);
+        person
     }
 
     /// Somebody comes by a link, and enrols a passkey, and a password with codes.

@@ -6,7 +6,9 @@ use strongroom_vault::database::{Transaction, Value, migrate};
 use strongroom_vault::records::listing::{self, List};
 use strongroom_vault::records::objects::{self, Key, View};
 use strongroom_vault::records::under_way::{Deed, UnderWay};
-use strongroom_vault::records::{SCHEMA, hiding, needs, notices, purging, tombstones};
+use strongroom_vault::records::{
+    SCHEMA, hiding, hours, needs, notices, purging, shown, tally, tokens, tombstones,
+};
 use strongroom_vault::rules::life::{Delete, Object, State};
 
 use crate::database::{Scene, Telling, both};
@@ -14,6 +16,7 @@ use crate::database::{Scene, Telling, both};
 both! {
     hiding_reads_what_the_token_has_put_and_nothing_else
     one_life_of_many_is_found_by_one_look
+    pages_read_what_they_show_and_nothing_else
     purges_that_have_begun_are_found_without_reading_the_rest
     what_a_receipt_needs_is_found_without_reading_what_others_name
     what_is_to_be_sent_is_found_without_reading_what_was_told_before
@@ -189,5 +192,39 @@ fn what_is_to_be_sent_is_found_without_reading_what_was_told_before(scene: &Scen
     for (statement, plan) in rest {
         let is_narrow = plan.contains("delivery_") || plan.contains("notice_done");
         assert!(is_narrow, "{statement}\n{plan}");
+    }
+}
+
+fn pages_read_what_they_show_and_nothing_else(scene: &Scene) {
+    let plans = plans(scene, |transaction| {
+        shown::snapshots(transaction, 1, 100, 25)?;
+        shown::tombstones(transaction, 1, 100, 25)?;
+        tokens::page(transaction, i64::MAX, 25)?;
+        hours::since(transaction, 1, 0)?;
+        hours::noted(transaction, 1)?;
+        tally::of(transaction, 1)?;
+        Ok(())
+    });
+    let plan_of = |part: &str| {
+        let found = plans.iter().find(|(statement, _)| statement.contains(part));
+        &found.unwrap().1
+    };
+    for (part, index) in [
+        ("kind = 4 AND put < $2", "object_snapshot"),
+        ("COALESCE(tombstone, ended) < $2", "object_tombstone"),
+        ("WHERE hour = $1", "repository_hour_noted"),
+    ] {
+        let plan = plan_of(part);
+        assert!(plan.contains(index), "{part}\n{plan}");
+        let is_sorted =
+            plan.contains("TEMP B-TREE FOR ORDER BY") || plan.contains("Sort Key: object");
+        assert!(!is_sorted, "{part}\n{plan}");
+    }
+    for (statement, plan) in &plans {
+        for table in ["object", "token", "repository_hour", "tally"] {
+            let is_all = plan.contains(&format!("SCAN {table}\n"))
+                || plan.contains(&format!("Seq Scan on {table}"));
+            assert!(!is_all, "{statement}\n{plan}");
+        }
     }
 }

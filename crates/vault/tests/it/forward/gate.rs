@@ -9,17 +9,22 @@ use strongroom_access::forward::Rule;
 use strongroom_access::{Role, Roles};
 use strongroom_model::Secret;
 use strongroom_vault::config::ProtectConfig;
+use strongroom_vault::http::console::Parts;
 use strongroom_vault::http::metrics::Metrics;
 use strongroom_vault::http::{
     Answering, Blocking, Console, Forward, Handler, HttpMetrics, Limits, Peer, Request, Serving,
     Stopper, bind, serve, simple,
 };
 use strongroom_vault::people::People;
+use strongroom_vault::publication::{LogFolder, Publisher};
+use strongroom_vault::rules::clock::DAY_MS;
+use strongroom_vault::vault::Channels;
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, Runtime};
 use url::{Url, form_urlencoded};
 
 use crate::people::scene::{Office, Person};
+use crate::vault::scene::Scene;
 
 pub(super) const GRAFANA: &str = "grafana.internal.example";
 
@@ -67,8 +72,15 @@ pub(crate) struct Served {
     _stopper: Stopper,
 }
 
+/// Publishes the log of a scene into its folder.
+pub(crate) fn publisher(scene: &Scene) -> Arc<Publisher> {
+    let files = LogFolder::open(scene.folder.path().join("log")).unwrap();
+    let keys = scene.folder.path().join("keys");
+    Arc::new(Publisher::open(scene.vault.clone(), Arc::new(files), &keys).unwrap())
+}
+
 /// Serves the pages of people, who are protected as `rules` say, on a port.
-pub(crate) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Vec<Rule>)) -> Served {
+pub(crate) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Arc<Publisher>, Vec<Rule>)) -> Served {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -77,7 +89,7 @@ pub(crate) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Vec<Rule>)) -> Serv
     let entered = runtime.enter();
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let port = listener.local_addr().unwrap().port();
-    let (people, rules) = make(port);
+    let (people, publisher, rules) = make(port);
     let config = ProtectConfig {
         proxies: vec!["127.0.0.1".parse().unwrap()],
         rules,
@@ -87,7 +99,13 @@ pub(crate) fn serves(make: impl FnOnce(u16) -> (Arc<People>, Vec<Rule>)) -> Serv
     let forward = Forward::new(Arc::clone(&people), config, &key, blocking.clone()).unwrap();
     let pages = Arc::new(Pages {
         forward,
-        console: Console::new(people, blocking),
+        console: Console::new(Parts {
+            people,
+            publisher,
+            blocking,
+            verify_every_ms: 7 * DAY_MS,
+            channels: Channels::of(&[]),
+        }),
     });
     let serving = Serving {
         limits: Limits::default(),
@@ -178,7 +196,8 @@ impl Gate {
         ];
         let office = Office::protecting(rules.clone());
         let people = Arc::clone(&office.people);
-        let served = serves(|_| (people, rules));
+        let publisher = publisher(&office.scene);
+        let served = serves(|_| (people, publisher, rules));
         Self { office, served }
     }
 

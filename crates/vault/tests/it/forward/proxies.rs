@@ -6,7 +6,7 @@ use data_encoding::BASE64;
 use strongroom_access::Role;
 use strongroom_testkit::Proxy;
 
-use crate::forward::gate::{Answer, PROXY, Served, rule, serves};
+use crate::forward::gate::{Answer, PROXY, Served, publisher, rule, serves};
 use crate::forward::street::{Which, ask, glass, host, protected};
 use crate::people::scene::{Office, Person};
 
@@ -47,8 +47,9 @@ impl Street {
             ];
             let office = Office::protecting(rules.clone());
             let people = Arc::clone(&office.people);
+            let publisher = publisher(&office.scene);
             made = Some((office, proxy));
-            (people, rules)
+            (people, publisher, rules)
         });
         let (office, proxy) = made.unwrap();
         Self {
