@@ -15,6 +15,7 @@ use crate::database::{Scene, Telling, both};
 
 both! {
     hiding_reads_what_the_token_has_put_and_nothing_else
+    hours_of_a_month_are_kept_and_older_ones_go
     one_life_of_many_is_found_by_one_look
     pages_read_what_they_show_and_nothing_else
     purges_that_have_begun_are_found_without_reading_the_rest
@@ -227,4 +228,24 @@ fn pages_read_what_they_show_and_nothing_else(scene: &Scene) {
             assert!(!is_all, "{statement}\n{plan}");
         }
     }
+}
+
+fn hours_of_a_month_are_kept_and_older_ones_go(scene: &Scene) {
+    let database = scene.open_bare();
+    migrate(&*database, SCHEMA).unwrap();
+    let last = hours::KEPT + 50;
+    let kept = database
+        .write(&mut |transaction| {
+            for hour in 0..=last {
+                hours::note(transaction, 1, hour, tally::Tally::one(5))?;
+            }
+            hours::add_tombstone(transaction, 1, last, 7)
+        })
+        .and_then(|()| database.look(|transaction| hours::since(transaction, 1, 0)))
+        .unwrap();
+    assert_eq!(kept.first().unwrap().hour, last - hours::KEPT);
+    assert_eq!(kept.len(), hours::KEPT as usize + 1);
+    let newest = kept.last().unwrap();
+    assert_eq!(newest.live, Some(tally::Tally::one(5)));
+    assert_eq!(newest.deleted, tally::Tally::one(7));
 }
