@@ -133,7 +133,7 @@ impl Passkeys {
     /// # Errors
     /// [`Error::Unfinished`] where the library fails.
     pub fn ask_to_enrol(&self, handle: [u8; 16], name: &str, has: &[Vec<u8>]) -> Result<Asked> {
-        let has: Vec<CredentialID> = has.iter().map(|id| id.clone().into()).collect();
+        let has: Vec<CredentialID> = has.to_vec();
         let asked = self.webauthn.start_passkey_registration(
             Uuid::from_bytes(handle),
             name,
