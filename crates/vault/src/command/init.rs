@@ -48,7 +48,10 @@ impl Args {
                 HOST:\n   \
                 restic --cacert {certificate} -r rest:https://any:TOKEN@HOST:8000/acme/repos/ init\n\
              5. strongroom-vault log key --config {config}\n   \
-                It prints the key that the log is verified with. Keep it where the vault is not.",
+                It prints the key that the log is verified with. Keep it where the vault is not.\n\
+             6. strongroom-vault operators link --config {config}\n   \
+                It prints the link by which the first operator comes, in a browser at public_url. \
+                From then on people rule the vault there, and having this folder changes nothing.",
             quoted(&folder)
         );
         told.map_err(Error::local("write to standard output"))
