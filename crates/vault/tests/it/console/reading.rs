@@ -80,7 +80,7 @@ fn a_repository_tells_how_it_stands_and_takes_back_what_was_deleted() {
         "1 key waits",
         "repos: ",
         "ago, whole",
-        "3 h 0 min after arrival",
+        "3 h after arrival",
     ] {
         says(&anna, told);
     }
@@ -144,7 +144,7 @@ fn a_repository_tells_how_it_stands_and_takes_back_what_was_deleted() {
     browser.click_text("Keep for so long");
     says(
         &anna,
-        "Lower what is kept in acme/repos: 1 h 0 min after arrival",
+        "Lower what is kept in acme/repos: 1 h after arrival",
     );
     let held = office.scene.vault.held(&repository()).unwrap();
     assert_eq!(held.keeping.retention_ms, 4 * 60 * MINUTE_MS);
