@@ -1,18 +1,19 @@
-//! The token of whoever administers the vault over HTTP, until there are operators: in a file that
-//! only the vault's own user can read. Who can read it has the data folder, and so could do
-//! everything without it.
+//! The secrets in the folder of keys, each in a file that only the vault's own user can read: the token
+//! of whoever administers the vault over HTTP until there are operators, the key that secrets of TOTP
+//! are derived from, and the one that signs what back ends of protected hosts are told.
+//!
+//! Who can read the first has the data folder, and so could do everything without it.
 //!
 //! What can go wrong: a file that others can read; then the vault does not start.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64URL_NOPAD;
 use strongroom_model::Secret;
-use strongroom_model::shell::quoted;
 
+use crate::private_file::{self, OTHERS, refused};
 use crate::{Error, Result, durable};
 
 /// The name of the file, in the folder of keys.
@@ -73,11 +74,7 @@ fn read(path: &PathBuf) -> Result<Option<Secret>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed()(error)),
     };
-    let mode = file.metadata().map_err(failed())?.mode();
-    if mode & 0o077 != 0 {
-        let mend = format!("others can read it: chmod 600 {}", quoted(path));
-        return Err(refused(path, &mend));
-    }
+    private_file::check(&file, path, OTHERS, failed())?;
     let mut text = String::new();
     let most = LENGTH as u64 + 2;
     file.take(most)
@@ -105,16 +102,10 @@ fn make(folder: &Path, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn refused(path: &Path, why: &str) -> Error {
-    Error::Refused {
-        reason: format!("{} cannot be used: {why}", path.display()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use tempfile::TempDir;
 

@@ -17,6 +17,7 @@ pub mod opening;
 pub mod passkeys;
 pub mod passwords;
 pub mod people;
+mod private_file;
 pub mod publication;
 pub mod records;
 pub mod rules;

@@ -2,13 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use strongroom_model::Secret;
-use strongroom_model::shell::quoted;
 
 use crate::config::AddressConfig;
+use crate::private_file::{self, OTHERS, refused};
 use crate::{Error, Result};
 
 /// The longest secret.
@@ -30,13 +29,9 @@ pub(super) fn read(path: &Path) -> Result<Secret> {
 fn read_beside(path: &Path, credentials: Option<&Path>) -> Result<Secret> {
     let failed = || Error::local(format!("read {}", path.display()));
     let file = File::open(path).map_err(failed())?;
-    let mode = file.metadata().map_err(failed())?.mode();
     let is_credential = credentials.is_some_and(|folder| path.parent() == Some(folder));
-    let others = if is_credential { 0o037 } else { 0o077 };
-    if mode & others != 0 {
-        let mend = format!("others can read it: chmod 600 {}", quoted(path));
-        return Err(refused(path, &mend));
-    }
+    let others = if is_credential { 0o037 } else { OTHERS };
+    private_file::check(&file, path, others, failed())?;
     let mut text = String::new();
     file.take(LONGEST_BYTES + 1)
         .read_to_string(&mut text)
@@ -74,12 +69,6 @@ pub(super) fn address(config: &AddressConfig) -> Result<Secret> {
         (None, AddressConfig::Text(_)) => Err(Error::Refused {
             reason: "the address of a webhook is none; it begins with https://".to_owned(),
         }),
-    }
-}
-
-fn refused(path: &Path, why: &str) -> Error {
-    Error::Refused {
-        reason: format!("{} cannot be used: {why}", path.display()),
     }
 }
 

@@ -142,10 +142,7 @@ fn a_repository_tells_how_it_stands_and_takes_back_what_was_deleted() {
     says(&anna, "It is kept for longer from now on");
     browser.fill_label("After arrival, as 90d or 12h", "1h");
     browser.click_text("Keep for so long");
-    says(
-        &anna,
-        "Lower what is kept in acme/repos: 1 h after arrival",
-    );
+    says(&anna, "Lower what is kept in acme/repos: 1 h after arrival");
     let held = office.scene.vault.held(&repository()).unwrap();
     assert_eq!(held.keeping.retention_ms, 4 * 60 * MINUTE_MS);
 
